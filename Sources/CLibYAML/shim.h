@@ -1,0 +1,3 @@
+/* libyaml for Swift: the header alone. */
+#pragma once
+#include <yaml.h>
