@@ -1,0 +1,158 @@
+import Addressing
+
+/// How a port's bytes are understood.
+package enum AppProtocol: Hashable, Sendable {
+    /// HTTP/1.1 in cleartext.
+    case http
+    /// HTTP/2 in cleartext by prior knowledge.
+    case http2
+    /// Not declared to be HTTP: relayed as TCP, never held back.
+    case tcp
+}
+
+/// One Service port: the unit that traffic is balanced over. Stable across snapshots.
+package struct ClusterID: Hashable, Sendable, Comparable, CustomStringConvertible {
+    /// The Service's namespace.
+    package let namespace: String
+    /// The Service's name.
+    package let name: String
+    /// The Service's port number.
+    package let port: UInt16
+
+    /// Makes an identifier of its parts.
+    package init(namespace: String, name: String, port: UInt16) {
+        self.namespace = namespace
+        self.name = name
+        self.port = port
+    }
+
+    /// `namespace/name:port`.
+    package var description: String { "\(namespace)/\(name):\(port)" }
+
+    /// Orders by namespace, name, port.
+    package static func < (left: ClusterID, right: ClusterID) -> Bool {
+        (left.namespace, left.name, left.port) < (right.namespace, right.name, right.port)
+    }
+}
+
+/// How an endpoint is chosen.
+package enum BalancingAlgorithm: String, Hashable, Sendable {
+    case roundRobin
+    /// The less loaded of two picked at random.
+    case powerOfTwoChoices
+}
+
+/// An address that serves a cluster, with its EndpointSlice conditions (KEP-1672).
+package struct Endpoint: Hashable, Sendable {
+    /// Address and target port.
+    package var address: SocketAddress
+    /// Takes new connections: ready, and not terminating.
+    package var isReady: Bool
+    /// Can still serve, terminating or not.
+    package var isServing: Bool
+    /// Its pod is being deleted.
+    package var isTerminating: Bool
+    /// The node it runs on, if known.
+    package var nodeName: String
+    /// Its zone, if known.
+    package var zone: String
+    /// Its pod's UID, if it is a pod.
+    package var podUID: String
+
+    /// Makes an endpoint; by default ready and of unknown place.
+    package init(
+        address: SocketAddress,
+        isReady: Bool = true,
+        isServing: Bool = true,
+        isTerminating: Bool = false,
+        nodeName: String = "",
+        zone: String = "",
+        podUID: String = ""
+    ) {
+        self.address = address
+        self.isReady = isReady
+        self.isServing = isServing
+        self.isTerminating = isTerminating
+        self.nodeName = nodeName
+        self.zone = zone
+        self.podUID = podUID
+    }
+}
+
+/// A Service port with its endpoints: ready ones, or, where none is ready, serving ones that
+/// terminate (KEP-1669); what takes new connections is `usableEndpoints`.
+package struct Cluster: Equatable, Sendable {
+    /// The stable name.
+    package let id: ClusterID
+    /// What the port speaks.
+    package var appProtocol: AppProtocol
+    /// How an endpoint is chosen.
+    package var algorithm: BalancingAlgorithm
+    /// All endpoints, sorted by address, without duplicates.
+    package var endpoints: [Endpoint]
+
+    /// Makes a cluster.
+    package init(
+        id: ClusterID,
+        appProtocol: AppProtocol = .http,
+        algorithm: BalancingAlgorithm = .roundRobin,
+        endpoints: [Endpoint] = []
+    ) {
+        self.id = id
+        self.appProtocol = appProtocol
+        self.algorithm = algorithm
+        self.endpoints = endpoints
+    }
+
+    /// The endpoints that may be chosen now.
+    package var usableEndpoints: [Endpoint] {
+        let ready = endpoints.filter(\.isReady)
+        return ready.isEmpty ? endpoints.filter { $0.isServing && $0.isTerminating } : ready
+    }
+}
+
+/// A Service, as the mesh's outbound side needs it.
+package struct Service: Equatable, Sendable {
+    /// One port of a Service.
+    package struct Port: Equatable, Sendable {
+        /// The port number.
+        package var number: UInt16
+        /// The port's name, may be empty.
+        package var name: String
+        /// The cluster of this port.
+        package var cluster: ClusterID
+        /// What the port speaks: appProtocol, then port name, else TCP.
+        package var appProtocol: AppProtocol
+        /// HTTPRoutes whose parent is this Service (port), in no order.
+        package var routes: [ObjectKey]
+
+        /// Makes a port.
+        package init(
+            number: UInt16,
+            name: String,
+            cluster: ClusterID,
+            appProtocol: AppProtocol,
+            routes: [ObjectKey] = []
+        ) {
+            self.number = number
+            self.name = name
+            self.cluster = cluster
+            self.appProtocol = appProtocol
+            self.routes = routes
+        }
+    }
+
+    /// The object.
+    package let key: ObjectKey
+    /// ClusterIPs of both families; empty for headless and ExternalName Services.
+    package var clusterIPs: [IPAddress]
+    /// The TCP ports.
+    package var ports: [Port]
+
+    /// Makes a Service.
+    package init(key: ObjectKey, clusterIPs: [IPAddress], ports: [Port]) {
+        self.key = key
+        self.clusterIPs = clusterIPs
+        self.ports = ports
+    }
+}
