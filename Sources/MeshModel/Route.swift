@@ -61,7 +61,7 @@ package struct HeaderModifier: Hashable, Sendable {
     }
 
     /// Whether it changes nothing.
-    package var isEmpty: Bool { set.isEmpty && add.isEmpty && remove.isEmpty }
+    package var isEmpty: Bool { self.set.isEmpty && add.isEmpty && remove.isEmpty }
 }
 
 /// One backend of a rule with its share.
