@@ -7,6 +7,7 @@ let swiftSettings: [SwiftSetting] = [
     .strictMemorySafety(),
     .treatAllWarnings(as: .error),
     .enableUpcomingFeature("ExistentialAny"),
+    .enableExperimentalFeature("Lifetimes"),
 ]
 
 /// A module of the agent under `Sources/`, with the edges that ARCHITECTURE.md draws.
