@@ -1,0 +1,76 @@
+import CLinux
+import LinuxSystem
+
+/// How an attempt to send everything ended.
+package enum SendOutcome: Equatable, BitwiseCopyable {
+    /// Everything was sent.
+    case sent
+    /// The socket is full; the rest waits for writability.
+    case blocked
+    /// The connection is broken.
+    case failed(Errno)
+}
+
+/// How an attempt to receive ended.
+package enum ReceiveOutcome: Equatable, BitwiseCopyable {
+    /// That many bytes came, at least one.
+    case received(Int)
+    /// The peer ended its direction.
+    case ended
+    /// Nothing is there now.
+    case blocked
+    /// The connection is broken.
+    case failed(Errno)
+}
+
+extension Network {
+    private static let again = -11
+    private static let interrupted = -4
+
+    /// Receives into a scratch region at `offset`, at most `byteLimit` bytes.
+    package func receive(
+        _ fd: Int32,
+        into scratch: ScratchBuffer,
+        at offset: Int,
+        byteLimit: Int
+    ) -> ReceiveOutcome {
+        precondition(offset >= 0 && byteLimit > 0 && offset + byteLimit <= scratch.capacity)
+        while true {
+            let count = unsafe receive(fd, scratch.memory + offset, byteLimit)
+            if count > 0 { return .received(count) }
+            if count == 0 { return .ended }
+            if count == Network.again { return .blocked }
+            if count != Network.interrupted { return .failed(Errno(Int32(-count))) }
+        }
+    }
+
+    /// Sends bytes.
+    ///
+    /// - Returns: how many were sent before the socket was full or failed, and how it ended.
+    package func send(_ fd: Int32, _ bytes: RawSpan) -> (byteCount: Int, outcome: SendOutcome) {
+        var sent = 0
+        while sent < bytes.byteCount {
+            let count = unsafe bytes.withUnsafeBytes { source in
+                unsafe send(fd, source.baseAddress.unsafelyUnwrapped + sent, bytes.byteCount - sent)
+            }
+            if count >= 0 {
+                sent += count
+                continue
+            }
+            if count == Network.interrupted { continue }
+            if count == Network.again { return (sent, .blocked) }
+            return (sent, .failed(Errno(Int32(-count))))
+        }
+        return (sent, .sent)
+    }
+
+    /// Sends what a queue holds, as far as the socket takes it.
+    package func send(_ fd: Int32, _ queue: inout ByteQueue, _ pool: BufferPool) -> SendOutcome {
+        while !queue.isEmpty {
+            let (count, outcome) = send(fd, queue.firstRun(pool))
+            queue.consume(count, pool)
+            if outcome != .sent { return outcome }
+        }
+        return .sent
+    }
+}
