@@ -253,6 +253,7 @@ package final class StreamHost: EventHandler, ConnectionSink {
     }
 
     private func receive(_ handle: StreamHandle) {
+        let scratch = self.scratch
         while streams.contains(handle), !streams[handle].isReadPaused, !streams[handle].hasEnded {
             let outcome = loop.network.receive(
                 streams[handle].fd,
