@@ -46,7 +46,9 @@ import Testing
         #expect(IPPrefix(text) == nil)
     }
 
-    @Test(arguments: [("127.0.0.1:80", true), ("[::1]:443", true), ("::1:443", false), ("1.2.3.4", false)])
+    @Test(arguments: [
+        ("127.0.0.1:80", true), ("[::1]:443", true), ("::1:443", false), ("1.2.3.4", false),
+    ])
     func socketAddressesNeedBracketsForIPv6(text: String, valid: Bool) {
         #expect((SocketAddress(text) != nil) == valid)
         if valid { #expect(SocketAddress(text)?.description == text) }
