@@ -65,6 +65,14 @@ long clinux_send(int fd, const void *buffer, size_t length, int flags)
 {
     RESULT(send(fd, buffer, length, flags));
 }
+long clinux_send_two(int fd, const void *first, size_t first_length, const void *second,
+                     size_t second_length)
+{
+    struct iovec vector[2] = {{.iov_base = (void *)first, .iov_len = first_length},
+                              {.iov_base = (void *)second, .iov_len = second_length}};
+    struct msghdr message = {.msg_iov = vector, .msg_iovlen = 2};
+    RESULT(sendmsg(fd, &message, MSG_NOSIGNAL));
+}
 long clinux_send_with_descriptor(int fd, const void *buffer, size_t length, int descriptor)
 {
     union {

@@ -33,6 +33,8 @@ long clinux_getsockname(int fd, union clinux_address *_Nonnull address, socklen_
 long clinux_getpeername(int fd, union clinux_address *_Nonnull address, socklen_t *_Nonnull length);
 long clinux_recv(int fd, void *_Nonnull buffer, size_t length, int flags);
 long clinux_send(int fd, const void *_Nonnull buffer, size_t length, int flags);
+long clinux_send_two(int fd, const void *_Nonnull first, size_t first_length,
+                     const void *_Nonnull second, size_t second_length);
 long clinux_send_with_descriptor(int fd, const void *_Nonnull buffer, size_t length, int descriptor);
 long clinux_shutdown(int fd, int how);
 long clinux_close(int fd);

@@ -2,8 +2,8 @@
 ///
 /// The region is reserved whole and touched as used. One thread owns a pool.
 @safe package final class BufferPool {
-    /// Bytes of one block.
-    package static let blockByteCount = 16_384
+    /// Bytes of one block: a request head of the greatest size and its field table fit.
+    package static let blockByteCount = 32_768
 
     /// How many blocks may be out at once.
     package let blockMax: Int
@@ -72,23 +72,36 @@
     }
 
     /// Bytes of a block.
-    @_lifetime(borrow self)
+    @_lifetime(immortal)
     package func bytes(_ block: Block, _ start: Int, _ byteCount: Int) -> RawSpan {
         precondition(start >= 0 && byteCount >= 0 && start + byteCount <= BufferPool.blockByteCount)
         let span = unsafe RawSpan(_unsafeStart: pointer(block) + start, byteCount: byteCount)
-        return unsafe _overrideLifetime(span, borrowing: self)
+        return unsafe _overrideLifetime(span, copying: ())
     }
 
     /// Bytes of a block, to be written. No other span of them may be in use.
-    @_lifetime(borrow self)
+    @_lifetime(immortal)
     package func mutableBytes(_ block: Block, _ start: Int, _ byteCount: Int) -> MutableRawSpan {
         precondition(start >= 0 && byteCount >= 0 && start + byteCount <= BufferPool.blockByteCount)
         let span = unsafe MutableRawSpan(_unsafeStart: pointer(block) + start, byteCount: byteCount)
-        return unsafe _overrideLifetime(span, borrowing: self)
+        return unsafe _overrideLifetime(span, copying: ())
+    }
+
+    /// Copies bytes into a block.
+    package func write(_ bytes: RawSpan, to block: Block, at start: Int) {
+        let byteCount = bytes.byteCount
+        precondition(start >= 0 && start + byteCount <= BufferPool.blockByteCount)
+        guard byteCount > 0 else { return }
+        unsafe bytes.withUnsafeBytes { source in
+            unsafe (pointer(block) + start).copyMemory(
+                from: source.baseAddress.unsafelyUnwrapped,
+                byteCount: byteCount
+            )
+        }
     }
 
     /// Elements of plain type in a block. `byteOffset` must be aligned for them.
-    @_lifetime(borrow self)
+    @_lifetime(immortal)
     package func elements<T: BitwiseCopyable>(
         _ block: Block,
         at byteOffset: Int,
@@ -96,11 +109,11 @@
         of type: T.Type
     ) -> Span<T> {
         let span = unsafe Span<T>(_unsafeStart: typed(block, byteOffset, count), count: count)
-        return unsafe _overrideLifetime(span, borrowing: self)
+        return unsafe _overrideLifetime(span, copying: ())
     }
 
     /// Elements of plain type in a block, to be written.
-    @_lifetime(borrow self)
+    @_lifetime(immortal)
     package func mutableElements<T: BitwiseCopyable>(
         _ block: Block,
         at byteOffset: Int,
@@ -109,7 +122,7 @@
     ) -> MutableSpan<T> {
         let base: UnsafeMutablePointer<T> = unsafe typed(block, byteOffset, count)
         let span = unsafe MutableSpan<T>(_unsafeStart: base, count: count)
-        return unsafe _overrideLifetime(span, borrowing: self)
+        return unsafe _overrideLifetime(span, copying: ())
     }
 
     private func typed<T: BitwiseCopyable>(

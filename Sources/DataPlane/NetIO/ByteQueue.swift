@@ -47,7 +47,7 @@ package struct ByteQueue: BitwiseCopyable {
     }
 
     /// The first contiguous run of waiting bytes; empty when nothing waits.
-    @_lifetime(borrow pool)
+    @_lifetime(immortal)
     package func firstRun(_ pool: BufferPool) -> RawSpan {
         guard head.isSome else { return RawSpan() }
         return pool.bytes(head, Int(headStart), firstRunByteCount)
@@ -89,6 +89,28 @@ package struct ByteQueue: BitwiseCopyable {
             start = 0
         }
         return copied
+    }
+
+    /// Everything that waits, as an array of its own.
+    package func bytes(_ pool: BufferPool) -> [UInt8] {
+        var result: [UInt8] = []
+        result.reserveCapacity(byteCount)
+        forEachRun(pool) { run in
+            unsafe run.withUnsafeBytes { unsafe result.append(contentsOf: $0) }
+        }
+        return result
+    }
+
+    private func forEachRun(_ pool: BufferPool, _ body: (RawSpan) -> Void) {
+        var block = head
+        var start = Int(headStart)
+        while block.isSome {
+            let end = block == tail ? Int(tailEnd) : ByteQueue.capacity
+            body(pool.bytes(block, start, end - start))
+            if block == tail { return }
+            block = next(of: block, pool)
+            start = 0
+        }
     }
 
     /// Drops everything and gives all blocks back.

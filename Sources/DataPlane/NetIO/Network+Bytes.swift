@@ -73,4 +73,37 @@ extension Network {
         }
         return .sent
     }
+
+    /// Sends two runs of bytes, in one call where the kernel takes them.
+    ///
+    /// - Returns: how many bytes of both were sent, and how it ended.
+    package func send(
+        _ fd: Int32,
+        _ first: RawSpan,
+        _ second: RawSpan
+    ) -> (byteCount: Int, outcome: SendOutcome) {
+        if simulation != nil {
+            let (count, outcome) = send(fd, first)
+            guard outcome == .sent else { return (count, outcome) }
+            let (rest, last) = send(fd, second)
+            return (count + rest, last)
+        }
+        let count = unsafe first.withUnsafeBytes { head in
+            unsafe second.withUnsafeBytes { body in
+                unsafe clinux_send_two(
+                    fd,
+                    head.baseAddress.unsafelyUnwrapped,
+                    head.count,
+                    body.baseAddress.unsafelyUnwrapped,
+                    body.count
+                )
+            }
+        }
+        let total = first.byteCount + second.byteCount
+        if count == total { return (count, .sent) }
+        if count >= 0 { return (count, .blocked) }
+        if count == Network.interrupted { return send(fd, first, second) }
+        if count == Network.again { return (0, .blocked) }
+        return (0, .failed(Errno(Int32(-count))))
+    }
 }

@@ -31,25 +31,25 @@
     }
 
     /// The written bytes from `start` on.
-    @_lifetime(borrow self)
+    @_lifetime(immortal)
     package func bytes(from start: Int = 0) -> RawSpan {
         bytes(start, count - start)
     }
 
     /// Some bytes of the region, written or not.
-    @_lifetime(borrow self)
+    @_lifetime(immortal)
     package func bytes(_ start: Int, _ byteCount: Int) -> RawSpan {
         precondition(start >= 0 && byteCount >= 0 && start + byteCount <= capacity)
         let span = unsafe RawSpan(_unsafeStart: base + start, byteCount: byteCount)
-        return unsafe _overrideLifetime(span, borrowing: self)
+        return unsafe _overrideLifetime(span, copying: ())
     }
 
     /// Some bytes of the region, to be written in place. No other span of them may be in use.
-    @_lifetime(borrow self)
+    @_lifetime(immortal)
     package func mutableBytes(_ start: Int, _ byteCount: Int) -> MutableRawSpan {
         precondition(start >= 0 && byteCount >= 0 && start + byteCount <= capacity)
         let span = unsafe MutableRawSpan(_unsafeStart: base + start, byteCount: byteCount)
-        return unsafe _overrideLifetime(span, borrowing: self)
+        return unsafe _overrideLifetime(span, copying: ())
     }
 
     /// Declares bytes after the written ones as written, after `mutableBytes` filled them.
@@ -76,6 +76,16 @@
         guard reserve(text.utf8CodeUnitCount) else { return }
         unsafe (base + count).copyMemory(from: text.utf8Start, byteCount: text.utf8CodeUnitCount)
         count += text.utf8CodeUnitCount
+    }
+
+    /// Appends the bytes of an array.
+    package func append(_ bytes: [UInt8]) {
+        unsafe append(bytes.span.bytes)
+    }
+
+    /// Appends text as UTF-8.
+    package func append(_ text: String) {
+        unsafe append(text.utf8.span.bytes)
     }
 
     /// Appends one byte.

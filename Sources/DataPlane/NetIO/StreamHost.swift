@@ -59,7 +59,7 @@ package final class StreamHost: EventHandler, ConnectionSink {
     /// Makes a host.
     ///
     /// - Parameters:
-    ///   - bufferBlockMax: blocks of 16 KiB for output that the peers have not taken yet.
+    ///   - bufferBlockMax: blocks of 32 KiB for output that the peers have not taken yet.
     ///   - listenDelegate: who hears of accepted streams, by listening port number.
     package init(
         loop: EventLoop,

@@ -35,10 +35,19 @@
 
     /// All elements.
     package var span: Span<Element> {
-        @_lifetime(borrow self)
+        @_lifetime(immortal)
         get {
             let span = unsafe Span(_unsafeStart: base, count: count)
-            return unsafe _overrideLifetime(span, borrowing: self)
+            return unsafe _overrideLifetime(span, copying: ())
+        }
+    }
+
+    /// All elements, to be written. No other span of them may be in use.
+    package var mutableSpan: MutableSpan<Element> {
+        @_lifetime(immortal)
+        get {
+            let span = unsafe MutableSpan(_unsafeStart: base, count: count)
+            return unsafe _overrideLifetime(span, copying: ())
         }
     }
 }

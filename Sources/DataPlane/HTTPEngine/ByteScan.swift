@@ -1,0 +1,135 @@
+/// Eight bytes at a time tests on words loaded little-endian. A set high bit in a lane of a mask
+/// marks a byte that matched; the lowest one is always exact.
+enum ByteScan {
+    static let highBits: UInt64 = 0x8080_8080_8080_8080
+    static let lowSevenBits: UInt64 = 0x7f7f_7f7f_7f7f_7f7f
+    static let caseBits: UInt64 = 0x2020_2020_2020_2020
+
+    /// One byte in every lane.
+    @inline(__always)
+    static func repeated(_ byte: UInt8) -> UInt64 { UInt64(byte) &* 0x0101_0101_0101_0101 }
+
+    /// The index of the first marked lane.
+    @inline(__always)
+    static func firstLane(_ mask: UInt64) -> Int { mask.trailingZeroBitCount >> 3 }
+
+    /// Bytes below 0x20, and DEL: what no field value may hold, save TAB.
+    @inline(__always)
+    static func controls(_ word: UInt64) -> UInt64 {
+        let below = (word &- caseBits) & ~word
+        let folded = word ^ lowSevenBits
+        let delete = (folded &- 0x0101_0101_0101_0101) & ~folded
+        return (below | delete) & highBits
+    }
+
+    /// Bytes other than letters, digits and `-`: nearly every field name has none before `:`.
+    @inline(__always)
+    static func notNameByte(_ word: UInt64) -> UInt64 {
+        let low = word & lowSevenBits
+        let lower = low | caseBits
+        let alpha = (lower &+ repeated(0x1f)) & ~(lower &+ repeated(0x05))
+        let digit = (low &+ repeated(0x50)) & ~(low &+ repeated(0x46))
+        let dash = ~((low ^ repeated(0x2d)) &+ lowSevenBits)
+        return ~((alpha | digit | dash) & ~word) & highBits
+    }
+
+    /// Bytes outside 0x21...0x7e, and `#`: what ends or spoils a request target.
+    @inline(__always)
+    static func notTargetByte(_ word: UInt64) -> UInt64 {
+        let low = word & lowSevenBits
+        let space = ~(low &+ repeated(0x5f))
+        let delete = low &+ repeated(0x01)
+        let fragment = ~((low ^ repeated(0x23)) &+ lowSevenBits)
+        return (space | delete | fragment | word) & highBits
+    }
+
+    /// Bytes equal to `byte`, which must be below 0x80.
+    @inline(__always)
+    static func equal(_ word: UInt64, to byte: UInt8) -> UInt64 {
+        let difference = word ^ repeated(byte)
+        return (difference &- 0x0101_0101_0101_0101) & ~difference & highBits
+    }
+
+    /// Whether a byte is a token character (RFC 9110 section 5.6.2).
+    @inline(__always)
+    static func isToken(_ byte: UInt8) -> Bool {
+        // Bit n of the low word is byte n, of the high word byte 64 + n.
+        let low: UInt64 = 0x03ff_6cfa_0000_0000
+        let high: UInt64 = 0x57ff_ffff_c7ff_fffe
+        if byte < 64 { return low >> UInt64(byte) & 1 == 1 }
+        return byte < 128 && high >> UInt64(byte - 64) & 1 == 1
+    }
+
+    /// Whether a byte may stand in a field value: TAB, visible ASCII, SP or obs-text.
+    @inline(__always)
+    static func isValue(_ byte: UInt8) -> Bool {
+        byte >= 0x20 ? byte != 0x7f : byte == 0x09
+    }
+
+    /// The byte in lower case, ASCII only.
+    @inline(__always)
+    static func lower(_ byte: UInt8) -> UInt8 {
+        byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte
+    }
+}
+
+extension RawSpan {
+    /// Where the first CR, LF, control byte or DEL that is not TAB stands at or after `start`.
+    ///
+    /// - Returns: The offset, or `byteCount` when there is none.
+    @inline(__always)
+    func firstControl(from start: Int) -> Int {
+        var position = start
+        while position < byteCount {
+            let mask = ByteScan.controls(word(at: position))
+            if mask == 0 {
+                position += 8
+                continue
+            }
+            position += ByteScan.firstLane(mask)
+            if position >= byteCount || byte(at: position) != 0x09 { break }
+            position += 1
+        }
+        return position < byteCount ? position : byteCount
+    }
+
+    /// Whether a byte stands anywhere at or after `start`.
+    @inline(__always)
+    func contains(_ wanted: UInt8, from start: Int) -> Bool {
+        var position = start
+        while position < byteCount {
+            if ByteScan.equal(word(at: position), to: wanted) != 0 { return true }
+            position += 8
+        }
+        return false
+    }
+
+    /// Whether the range equals `text`, which is lower case, without regard to ASCII case.
+    @inline(never)
+    func equalsIgnoringCase(_ offset: Int, _ count: Int, _ text: StaticString) -> Bool {
+        guard count == text.utf8CodeUnitCount else { return false }
+        var index = 0
+        return text.withUTF8Span { expected in
+            while index < count {
+                guard ByteScan.lower(byte(at: offset + index)) == expected[index] else {
+                    return false
+                }
+                index += 1
+            }
+            return true
+        }
+    }
+
+    /// Whether two ranges of equal length hold the same text without regard to ASCII case.
+    @inline(never)
+    func equalsIgnoringCase(_ first: Int, _ second: Int, count: Int) -> Bool {
+        var index = 0
+        while index < count {
+            guard
+                ByteScan.lower(byte(at: first + index)) == ByteScan.lower(byte(at: second + index))
+            else { return false }
+            index += 1
+        }
+        return true
+    }
+}

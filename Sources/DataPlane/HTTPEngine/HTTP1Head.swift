@@ -1,0 +1,208 @@
+/// The heads of HTTP/1 messages (RFC 9112). Strict: whatever two readers could take differently is
+/// a fault.
+package enum HTTP1Head {
+    /// Reads a request's head.
+    ///
+    /// - Parameters:
+    ///   - bytes: what has arrived of the message, from its first byte.
+    ///   - fields: receives the field table.
+    package static func parseRequest(
+        _ bytes: RawSpan,
+        into fields: inout MutableSpan<HeaderField>,
+        limits: HeadLimits
+    ) -> RequestParse {
+        var head = HTTP1RequestHead()
+        switch RequestLine.read(bytes, into: &head, limits) {
+        case .needMore: return overLimit(bytes, limits) ? .fault(.headTooLarge) : .needMore
+        case .fault(let fault): return .fault(fault)
+        case .complete(let lineEnd):
+            var lines = FieldLines()
+            switch lines.read(bytes, from: lineEnd, into: &fields, limits) {
+            case .needMore: return overLimit(bytes, limits) ? .fault(.headTooLarge) : .needMore
+            case .fault(let fault): return .fault(fault)
+            case .complete: break
+            }
+            guard lines.end <= limits.headByteLimit else { return .fault(.headTooLarge) }
+            if let fault = conclude(&head, lines, bytes, &fields, limits) { return .fault(fault) }
+            return .head(head)
+        }
+    }
+
+    private static func overLimit(_ bytes: RawSpan, _ limits: HeadLimits) -> Bool {
+        bytes.byteCount >= limits.headByteLimit
+    }
+
+    private static func conclude(
+        _ head: inout HTTP1RequestHead,
+        _ lines: borrowing FieldLines,
+        _ bytes: RawSpan,
+        _ fields: inout MutableSpan<HeaderField>,
+        _ limits: HeadLimits
+    ) -> HTTP1Fault? {
+        head.fieldCount = lines.count
+        head.headByteCount = lines.end
+        head.hostField = lines.hostField
+        head.upgradeField = lines.upgradeField
+        head.hasUpgrade = lines.connectionUpgrades && lines.upgradeField >= 0
+        head.expectsContinue = lines.expectsContinue && head.minorVersion == 1
+        head.keepAlive =
+            head.minorVersion == 1
+            ? !lines.connectionCloses : lines.connectionKeepsAlive && !lines.connectionCloses
+        lines.markNominated(bytes, &fields)
+        if let fault = frame(&head, lines, limits) { return fault }
+        return address(&head, bytes, fields)
+    }
+
+    private static func frame(
+        _ head: inout HTTP1RequestHead,
+        _ lines: borrowing FieldLines,
+        _ limits: HeadLimits
+    ) -> HTTP1Fault? {
+        if lines.hasTransferEncoding {
+            guard lines.contentLength == nil else { return .lengthAndTransferEncoding }
+            guard head.minorVersion == 1 else { return .transferEncodingInHTTP10 }
+            head.framing = .chunked
+        } else if let length = lines.contentLength {
+            guard length <= limits.bodyByteLimit else { return .bodyTooLarge }
+            head.framing = length == 0 ? .none : .length(length)
+            if length == 0 && head.method != .get && head.method != .head {
+                head.framing = .length(0)
+            }
+        }
+        guard head.method != .connect || head.framing == .none else { return .connectWithBody }
+        return nil
+    }
+
+    private static func address(
+        _ head: inout HTTP1RequestHead,
+        _ bytes: RawSpan,
+        _ fields: borrowing MutableSpan<HeaderField>
+    ) -> HTTP1Fault? {
+        guard head.hostField >= 0 else {
+            return head.minorVersion == 1 ? .hostMissing : nil
+        }
+        let host = fields[head.hostField]
+        guard RequestLine.isAuthority(bytes, host.valueRange, mayBeEmpty: true) else {
+            return .authorityInvalid
+        }
+        if head.targetForm == .origin || head.targetForm == .asterisk {
+            head.authorityOffset = Int(host.valueOffset)
+            head.authorityLength = Int(host.valueLength)
+        }
+        return nil
+    }
+
+    /// Reads a response's head.
+    ///
+    /// - Parameters:
+    ///   - requestIsHead: the request's method was HEAD: no body follows.
+    ///   - fields: receives the field table.
+    package static func parseResponse(
+        _ bytes: RawSpan,
+        requestIsHead: Bool,
+        into fields: inout MutableSpan<HeaderField>,
+        limits: HeadLimits
+    ) -> ResponseParse {
+        var head = HTTP1ResponseHead()
+        switch StatusLine.read(bytes, into: &head, limits) {
+        case .needMore: return overLimit(bytes, limits) ? .fault(.headTooLarge) : .needMore
+        case .fault(let fault): return .fault(fault)
+        case .complete(let lineEnd):
+            var lines = FieldLines()
+            switch lines.read(bytes, from: lineEnd, into: &fields, limits) {
+            case .needMore: return overLimit(bytes, limits) ? .fault(.headTooLarge) : .needMore
+            case .fault(.expectationUnsupported): return .fault(.fieldValueInvalid)
+            case .fault(let fault): return .fault(fault)
+            case .complete: break
+            }
+            guard lines.end <= limits.headByteLimit else { return .fault(.headTooLarge) }
+            head.statusLineLength = lineEnd
+            head.fieldCount = lines.count
+            head.headByteCount = lines.end
+            head.upgradeField = lines.upgradeField
+            head.hasUpgrade = lines.connectionUpgrades && lines.upgradeField >= 0
+            head.keepAlive =
+                head.minorVersion == 1
+                ? !lines.connectionCloses
+                : lines.connectionKeepsAlive && !lines.connectionCloses
+            lines.markNominated(bytes, &fields)
+            return frame(&head, lines, requestIsHead)
+        }
+    }
+
+    /// RFC 9112 section 6.3.
+    private static func frame(
+        _ head: inout HTTP1ResponseHead,
+        _ lines: borrowing FieldLines,
+        _ requestIsHead: Bool
+    ) -> ResponseParse {
+        if lines.hasTransferEncoding && lines.contentLength != nil {
+            return .fault(.lengthAndTransferEncoding)
+        }
+        if lines.hasTransferEncoding && head.minorVersion == 0 {
+            return .fault(.transferEncodingInHTTP10)
+        }
+        if requestIsHead || head.status < 200 || head.status == 204 || head.status == 304 {
+            head.framing = .none
+        } else if lines.hasTransferEncoding {
+            head.framing = .chunked
+        } else if let length = lines.contentLength {
+            head.framing = .length(length)
+        } else {
+            head.framing = .untilClose
+            head.keepAlive = false
+        }
+        return .head(head)
+    }
+}
+
+/// What reading a start line found.
+enum StartLineOutcome {
+    /// The offset after the line.
+    case complete(Int)
+    case needMore
+    case fault(HTTP1Fault)
+}
+
+/// `HTTP-version SP status-code SP [reason-phrase]` (RFC 9112 section 4).
+enum StatusLine {
+    static func read(
+        _ bytes: RawSpan,
+        into head: inout HTTP1ResponseHead,
+        _ limits: HeadLimits
+    ) -> StartLineOutcome {
+        guard bytes.byteCount >= 12 else { return .needMore }
+        guard bytes.equalsIgnoringCase(0, 7, "http/1."), bytes.byte(at: 0) == UInt8(ascii: "H")
+        else { return .fault(.versionInvalid) }
+        let minor = bytes.byte(at: 7) &- UInt8(ascii: "0")
+        guard minor < 2 else { return .fault(.versionUnsupported) }
+        head.minorVersion = minor
+        guard bytes.byte(at: 8) == UInt8(ascii: " ") else { return .fault(.statusInvalid) }
+        var status: UInt16 = 0
+        for offset in 9..<12 {
+            let digit = bytes.byte(at: offset) &- UInt8(ascii: "0")
+            guard digit < 10 else { return .fault(.statusInvalid) }
+            status = status * 10 + UInt16(digit)
+        }
+        guard status >= 100 else { return .fault(.statusInvalid) }
+        head.status = status
+        let stop = bytes.firstControl(from: 12)
+        guard stop <= limits.startLineByteLimit else { return .fault(.startLineTooLong) }
+        guard stop < bytes.byteCount else { return .needMore }
+        guard bytes.byte(at: stop) == UInt8(ascii: "\r") else {
+            return .fault(
+                bytes.byte(at: stop) == UInt8(ascii: "\n") ? .bareLineFeed : .fieldValueInvalid
+            )
+        }
+        guard stop + 1 < bytes.byteCount else { return .needMore }
+        guard bytes.byte(at: stop + 1) == UInt8(ascii: "\n") else {
+            return .fault(.bareCarriageReturn)
+        }
+        guard stop == 12 || bytes.byte(at: 12) == UInt8(ascii: " ") else {
+            return .fault(.statusInvalid)
+        }
+        head.reasonOffset = min(13, stop)
+        head.reasonLength = stop - head.reasonOffset
+        return .complete(stop + 2)
+    }
+}

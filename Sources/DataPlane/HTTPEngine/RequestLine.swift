@@ -1,0 +1,187 @@
+/// `method SP request-target SP HTTP-version` (RFC 9112 section 3).
+enum RequestLine {
+    static func read(
+        _ bytes: RawSpan,
+        into head: inout HTTP1RequestHead,
+        _ limits: HeadLimits
+    ) -> StartLineOutcome {
+        var at = 0
+        if bytes.byteCount > 0 && bytes.byte(at: 0) == UInt8(ascii: "\r") {
+            // One empty line before the request is let pass (RFC 9112 section 2.2).
+            guard bytes.byteCount > 1 else { return .needMore }
+            guard bytes.byte(at: 1) == UInt8(ascii: "\n") else {
+                return .fault(.bareCarriageReturn)
+            }
+            at = 2
+        }
+        let methodStart = at
+        while at < bytes.byteCount && ByteScan.isToken(bytes.byte(at: at)) { at += 1 }
+        guard at < bytes.byteCount else { return short(bytes, limits) }
+        guard at > methodStart, bytes.byte(at: at) == UInt8(ascii: " ") else {
+            return .fault(.methodInvalid)
+        }
+        head.methodOffset = methodStart
+        head.methodLength = at - methodStart
+        head.method = HTTPMethod.identify(bytes, offset: methodStart, count: at - methodStart)
+        at += 1
+        let targetStart = at
+        while at < bytes.byteCount {
+            let mask = ByteScan.notTargetByte(bytes.word(at: at))
+            guard mask != 0 else {
+                at += 8
+                continue
+            }
+            at += ByteScan.firstLane(mask)
+            break
+        }
+        guard at < bytes.byteCount else { return short(bytes, limits) }
+        guard at > targetStart, bytes.byte(at: at) == UInt8(ascii: " ") else {
+            return .fault(.targetInvalid)
+        }
+        guard at <= limits.startLineByteLimit else { return .fault(.startLineTooLong) }
+        head.targetOffset = targetStart
+        head.targetLength = at - targetStart
+        switch version(bytes, at + 1, &head) {
+        case .complete(let end):
+            if let fault = target(bytes, &head) { return .fault(fault) }
+            return .complete(end)
+        case .needMore: return .needMore
+        case .fault(let fault): return .fault(fault)
+        }
+    }
+
+    private static func short(_ bytes: RawSpan, _ limits: HeadLimits) -> StartLineOutcome {
+        bytes.byteCount > limits.startLineByteLimit ? .fault(.startLineTooLong) : .needMore
+    }
+
+    private static func version(
+        _ bytes: RawSpan,
+        _ start: Int,
+        _ head: inout HTTP1RequestHead
+    ) -> StartLineOutcome {
+        let expected: StaticString = "HTTP/"
+        let available = min(bytes.byteCount - start, 10)
+        let prefixMatches = expected.withUTF8Span { text in
+            for offset in 0..<min(available, 5) where bytes.byte(at: start + offset) != text[offset] {
+                return false
+            }
+            return true
+        }
+        guard prefixMatches else { return .fault(.versionInvalid) }
+        guard available >= 8 else { return .needMore }
+        let major = bytes.byte(at: start + 5) &- UInt8(ascii: "0")
+        let minor = bytes.byte(at: start + 7) &- UInt8(ascii: "0")
+        guard major < 10, minor < 10, bytes.byte(at: start + 6) == UInt8(ascii: ".") else {
+            return .fault(.versionInvalid)
+        }
+        guard major == 1, minor < 2 else { return .fault(.versionUnsupported) }
+        head.minorVersion = minor
+        guard available >= 9 else { return .needMore }
+        let ending = bytes.byte(at: start + 8)
+        guard ending == UInt8(ascii: "\r") else {
+            return .fault(ending == UInt8(ascii: "\n") ? .bareLineFeed : .versionInvalid)
+        }
+        guard available >= 10 else { return .needMore }
+        guard bytes.byte(at: start + 9) == UInt8(ascii: "\n") else {
+            return .fault(.bareCarriageReturn)
+        }
+        return .complete(start + 10)
+    }
+
+    /// Tells the four forms of a target apart (RFC 9112 section 3.2).
+    private static func target(_ bytes: RawSpan, _ head: inout HTTP1RequestHead) -> HTTP1Fault? {
+        let start = head.targetOffset
+        let first = bytes.byte(at: start)
+        if head.method == .connect {
+            head.targetForm = .authority
+            head.authorityOffset = start
+            head.authorityLength = head.targetLength
+            let range = start..<(start + head.targetLength)
+            return isAuthority(bytes, range, mayBeEmpty: false) ? nil : .authorityInvalid
+        }
+        if first == UInt8(ascii: "/") {
+            head.pathOffset = start
+            head.pathLength = head.targetLength
+            return nil
+        }
+        if first == UInt8(ascii: "*") && head.targetLength == 1 && head.method == .options {
+            head.targetForm = .asterisk
+            return nil
+        }
+        return absolute(bytes, &head)
+    }
+
+    private static func absolute(_ bytes: RawSpan, _ head: inout HTTP1RequestHead) -> HTTP1Fault? {
+        let start = head.targetOffset
+        let end = start + head.targetLength
+        let schemeLength: Int
+        if head.targetLength > 7 && bytes.equalsIgnoringCase(start, 7, "http://") {
+            schemeLength = 7
+        } else if head.targetLength > 8 && bytes.equalsIgnoringCase(start, 8, "https://") {
+            schemeLength = 8
+        } else {
+            return .targetInvalid
+        }
+        head.targetForm = .absolute
+        head.authorityOffset = start + schemeLength
+        var at = head.authorityOffset
+        while at < end && bytes.byte(at: at) != UInt8(ascii: "/")
+            && bytes.byte(at: at) != UInt8(ascii: "?")
+        {
+            at += 1
+        }
+        head.authorityLength = at - head.authorityOffset
+        let range = head.authorityOffset..<at
+        guard isAuthority(bytes, range, mayBeEmpty: false) else { return .authorityInvalid }
+        guard at == end || bytes.byte(at: at) == UInt8(ascii: "/") else { return .targetInvalid }
+        head.pathOffset = at
+        head.pathLength = end - at
+        return nil
+    }
+
+    /// Whether bytes are `host[:port]` without user information (RFC 3986 section 3.2).
+    static func isAuthority(_ bytes: RawSpan, _ range: Range<Int>, mayBeEmpty: Bool) -> Bool {
+        guard !range.isEmpty else { return mayBeEmpty }
+        var at = range.lowerBound
+        if bytes.byte(at: at) == UInt8(ascii: "[") {
+            at += 1
+            while at < range.upperBound && isAddressByte(bytes.byte(at: at)) { at += 1 }
+            guard at < range.upperBound, bytes.byte(at: at) == UInt8(ascii: "]") else {
+                return false
+            }
+            at += 1
+        } else {
+            while at < range.upperBound && isHostByte(bytes.byte(at: at)) { at += 1 }
+            guard at > range.lowerBound else { return false }
+        }
+        guard at < range.upperBound else { return true }
+        guard bytes.byte(at: at) == UInt8(ascii: ":"), range.upperBound - at <= 6 else {
+            return false
+        }
+        at += 1
+        while at < range.upperBound {
+            guard bytes.byte(at: at) &- UInt8(ascii: "0") < 10 else { return false }
+            at += 1
+        }
+        return true
+    }
+
+    private static func isHostByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."),
+            UInt8(ascii: "_"), UInt8(ascii: "~"):
+            true
+        default: false
+        }
+    }
+
+    private static func isAddressByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "f"), UInt8(ascii: "A")...UInt8(ascii: "F"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: ":"), UInt8(ascii: "."):
+            true
+        default: false
+        }
+    }
+}
