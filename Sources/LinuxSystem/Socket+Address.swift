@@ -44,7 +44,9 @@ extension Socket {
             let words = unsafe withUnsafeBytes(of: &raw.v6.sin6_addr) { bytes in
                 (
                     UInt64(bigEndian: unsafe bytes.loadUnaligned(as: UInt64.self)),
-                    UInt64(bigEndian: unsafe bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+                    UInt64(
+                        bigEndian: unsafe bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
+                    )
                 )
             }
             return SocketAddress(

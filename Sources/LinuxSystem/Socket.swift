@@ -104,7 +104,9 @@ package enum Socket {
     }
 
     /// Takes the next waiting connection, or throws `.again`. Local peers have the address `[::]:0`.
-    package static func accept(_ descriptor: Int32) throws(Errno) -> (fd: Int32, peer: SocketAddress) {
+    package static func accept(_ descriptor: Int32) throws(Errno) -> (
+        fd: Int32, peer: SocketAddress
+    ) {
         var raw = clinux_address()
         var length = socklen_t(MemoryLayout<clinux_address>.size)
         let flags = Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)

@@ -115,7 +115,9 @@ package struct ChunkedDecoder: BitwiseCopyable, Sendable {
 
     private mutating func takeTrailer(_ byte: UInt8) -> HTTP1Fault? {
         lineByteCount += 1
-        guard Int(lineByteCount) <= ChunkedDecoder.trailerByteLimit else { return .trailersTooLarge }
+        guard Int(lineByteCount) <= ChunkedDecoder.trailerByteLimit else {
+            return .trailersTooLarge
+        }
         switch state {
         case .trailerStart:
             if byte == UInt8(ascii: "\r") {

@@ -121,19 +121,24 @@ extension HeaderID {
         switch count {
         case 17:
             switch (first, middle, last) {
-            case (0x7265_6673_6e61_7274, 0x6e69_646f_636e_652d, 0x676e_6964_6f63_6e65): .transferEncoding
-            case (0x7261_7772_6f66_2d78, 0x746f_7270_2d64_6564, 0x6f74_6f72_702d_6465): .xForwardedProto
-            case (0x6669_646f_6d2d_6669, 0x636e_6973_2d64_6569, 0x6563_6e69_732d_6465): .ifModifiedSince
+            case (0x7265_6673_6e61_7274, 0x6e69_646f_636e_652d, 0x676e_6964_6f63_6e65):
+                .transferEncoding
+            case (0x7261_7772_6f66_2d78, 0x746f_7270_2d64_6564, 0x6f74_6f72_702d_6465):
+                .xForwardedProto
+            case (0x6669_646f_6d2d_6669, 0x636e_6973_2d64_6569, 0x6563_6e69_732d_6465):
+                .ifModifiedSince
             default: .other
             }
         case 18:
             switch (first, middle, last) {
-            case (0x7561_2d79_786f_7270, 0x6163_6974_6e65_6874, 0x6574_6163_6974_6e65): .proxyAuthenticate
+            case (0x7561_2d79_786f_7270, 0x6163_6974_6e65_6874, 0x6574_6163_6974_6e65):
+                .proxyAuthenticate
             default: .other
             }
         case 19:
             switch (first, middle, last) {
-            case (0x7561_2d79_786f_7270, 0x7461_7a69_726f_6874, 0x6e6f_6974_617a_6972): .proxyAuthorization
+            case (0x7561_2d79_786f_7270, 0x7461_7a69_726f_6874, 0x6e6f_6974_617a_6972):
+                .proxyAuthorization
             default: .other
             }
         default: .other

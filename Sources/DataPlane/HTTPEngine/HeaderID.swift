@@ -122,7 +122,9 @@ package enum HeaderID: UInt8, BitwiseCopyable, Sendable, CaseIterable {
     /// Whether the field is for one hop only by its name alone (RFC 9110 section 7.6.1).
     package var isHopByHop: Bool {
         switch self {
-        case .transferEncoding, .connection, .upgrade, .keepAlive, .te, .proxyConnection, .proxyAuthorization, .proxyAuthenticate, .http2Settings: true
+        case .transferEncoding, .connection, .upgrade, .keepAlive, .te, .proxyConnection,
+            .proxyAuthorization, .proxyAuthenticate, .http2Settings:
+            true
         default: false
         }
     }

@@ -62,7 +62,8 @@ enum RequestLine {
         let expected: StaticString = "HTTP/"
         let available = min(bytes.byteCount - start, 10)
         let prefixMatches = expected.withUTF8Span { text in
-            for offset in 0..<min(available, 5) where bytes.byte(at: start + offset) != text[offset] {
+            for offset in 0..<min(available, 5) where bytes.byte(at: start + offset) != text[offset]
+            {
                 return false
             }
             return true

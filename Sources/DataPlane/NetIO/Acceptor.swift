@@ -3,101 +3,101 @@ import LinuxSystem
 
 /// Takes over accepted connections, on the loop's thread.
 package protocol ConnectionSink: AnyObject {
-  /// Owns `fd` from here on.
-  ///
-  /// - Parameters:
-  ///   - peer: the socket's peer.
-  ///   - port: the number under which the listening socket was added.
-  func accepted(_ fd: Int32, peer: SocketAddress, port: Int32)
+    /// Owns `fd` from here on.
+    ///
+    /// - Parameters:
+    ///   - peer: the socket's peer.
+    ///   - port: the number under which the listening socket was added.
+    func accepted(_ fd: Int32, peer: SocketAddress, port: Int32)
 }
 
 /// Accepts on a loop's listening sockets and hands connections to their sinks.
 package final class Acceptor: EventHandler {
-  /// Connections taken from one socket in one turn, so that others have theirs.
-  private static let acceptBatch = 64
-  /// Listening sockets of one loop.
-  package static let listenerMax = 4_096
+    /// Connections taken from one socket in one turn, so that others have theirs.
+    private static let acceptBatch = 64
+    /// Listening sockets of one loop.
+    package static let listenerMax = 4_096
 
-  private struct Listening: BitwiseCopyable {
-    var fd: Int32
-    var port: Int32
-  }
-
-  private let sockets = Slab<Listening>(capacity: Acceptor.listenerMax)
-  private var sinks: [(any ConnectionSink)?] = []
-  /// Connections accepted.
-  package private(set) var acceptedCount: UInt64 = 0
-  /// Accepts that failed for want of descriptors or memory.
-  package private(set) var failedCount: UInt64 = 0
-
-  /// Names a listening socket of an acceptor.
-  package struct ListeningHandle: Hashable, Sendable {
-    let index: Int32
-    let generation: UInt32
-  }
-
-  /// Starts accepting on a socket, which the acceptor closes when it is removed.
-  ///
-  /// - Parameters:
-  ///   - port: a number for the sink, which tells its listeners apart by it.
-  ///   - isShared: the same open socket is added to several loops.
-  package func add(
-    _ socket: consuming OwnedFD,
-    port: Int32,
-    isShared: Bool,
-    sink: any ConnectionSink
-  ) throws(Errno) -> ListeningHandle {
-    let fd = socket.rawValue
-    guard let handle = sockets.insert(Listening(fd: fd, port: port)) else {
-      throw Errno(24)
+    private struct Listening: BitwiseCopyable {
+        var fd: Int32
+        var port: Int32
     }
-    do {
-      try loop.watchListener(
-        fd,
-        self,
-        index: handle.index,
-        generation: handle.generation,
-        isShared: isShared
-      )
-    } catch {
-      sockets.remove(handle)
-      throw error
-    }
-    _ = socket.release()
-    while sinks.count <= Int(handle.index) { sinks.append(nil) }
-    sinks[Int(handle.index)] = sink
-    return ListeningHandle(index: handle.index, generation: handle.generation)
-  }
 
-  /// Stops accepting and closes the socket; connections stay.
-  package func remove(_ listening: ListeningHandle) {
-    let handle = Handle<Listening>(
-      index: listening.index,
-      generation: listening.generation
-    )
-    guard sockets.contains(handle) else { return }
-    loop.network.close(sockets[handle].fd)
-    sinks[Int(handle.index)] = nil
-    sockets.remove(handle)
-  }
+    private let sockets = Slab<Listening>(capacity: Acceptor.listenerMax)
+    private var sinks: [(any ConnectionSink)?] = []
+    /// Connections accepted.
+    package private(set) var acceptedCount: UInt64 = 0
+    /// Accepts that failed for want of descriptors or memory.
+    package private(set) var failedCount: UInt64 = 0
 
-  /// Takes waiting connections.
-  package override func ready(_ token: EventToken, _ readiness: Readiness) {
-    let handle = token.handle(of: Listening.self)
-    guard sockets.contains(handle), let sink = sinks[Int(handle.index)] else {
-      loop.staleEventCount &+= 1
-      return
+    /// Names a listening socket of an acceptor.
+    package struct ListeningHandle: Hashable, Sendable {
+        let index: Int32
+        let generation: UInt32
     }
-    let listening = sockets[handle]
-    for _ in 0..<Acceptor.acceptBatch {
-      do {
-        guard let (fd, peer) = try loop.network.accept(listening.fd) else { return }
-        acceptedCount &+= 1
-        sink.accepted(fd, peer: peer, port: listening.port)
-      } catch {
-        failedCount &+= 1
-        return
-      }
+
+    /// Starts accepting on a socket, which the acceptor closes when it is removed.
+    ///
+    /// - Parameters:
+    ///   - port: a number for the sink, which tells its listeners apart by it.
+    ///   - isShared: the same open socket is added to several loops.
+    package func add(
+        _ socket: consuming OwnedFD,
+        port: Int32,
+        isShared: Bool,
+        sink: any ConnectionSink
+    ) throws(Errno) -> ListeningHandle {
+        let fd = socket.rawValue
+        guard let handle = sockets.insert(Listening(fd: fd, port: port)) else {
+            throw Errno(24)
+        }
+        do {
+            try loop.watchListener(
+                fd,
+                self,
+                index: handle.index,
+                generation: handle.generation,
+                isShared: isShared
+            )
+        } catch {
+            sockets.remove(handle)
+            throw error
+        }
+        _ = socket.release()
+        while sinks.count <= Int(handle.index) { sinks.append(nil) }
+        sinks[Int(handle.index)] = sink
+        return ListeningHandle(index: handle.index, generation: handle.generation)
     }
-  }
+
+    /// Stops accepting and closes the socket; connections stay.
+    package func remove(_ listening: ListeningHandle) {
+        let handle = Handle<Listening>(
+            index: listening.index,
+            generation: listening.generation
+        )
+        guard sockets.contains(handle) else { return }
+        loop.network.close(sockets[handle].fd)
+        sinks[Int(handle.index)] = nil
+        sockets.remove(handle)
+    }
+
+    /// Takes waiting connections.
+    package override func ready(_ token: EventToken, _ readiness: Readiness) {
+        let handle = token.handle(of: Listening.self)
+        guard sockets.contains(handle), let sink = sinks[Int(handle.index)] else {
+            loop.staleEventCount &+= 1
+            return
+        }
+        let listening = sockets[handle]
+        for _ in 0..<Acceptor.acceptBatch {
+            do {
+                guard let (fd, peer) = try loop.network.accept(listening.fd) else { return }
+                acceptedCount &+= 1
+                sink.accepted(fd, peer: peer, port: listening.port)
+            } catch {
+                failedCount &+= 1
+                return
+            }
+        }
+    }
 }

@@ -2,138 +2,138 @@
 ///
 /// The region is reserved whole and touched as used. One thread owns a pool.
 @safe package final class BufferPool {
-  /// Bytes of one block: a request head of the greatest size and its field table fit.
-  package static let blockByteCount = 32_768
+    /// Bytes of one block: a request head of the greatest size and its field table fit.
+    package static let blockByteCount = 32_768
 
-  /// How many blocks may be out at once.
-  package let blockMax: Int
-  /// How many are out now.
-  package private(set) var usedCount = 0
-  /// How often none was left.
-  package private(set) var exhaustedCount: UInt64 = 0
+    /// How many blocks may be out at once.
+    package let blockMax: Int
+    /// How many are out now.
+    package private(set) var usedCount = 0
+    /// How often none was left.
+    package private(set) var exhaustedCount: UInt64 = 0
 
-  private let region: UnsafeMutableRawPointer
-  private let free: UnsafeMutablePointer<Int32>
-  private var freeCount = 0
-  private var touchedCount = 0
+    private let region: UnsafeMutableRawPointer
+    private let free: UnsafeMutablePointer<Int32>
+    private var freeCount = 0
+    private var touchedCount = 0
 
-  /// Reserves room for `blockMax` blocks.
-  package init(blockMax: Int) {
-    precondition(blockMax > 0)
-    self.blockMax = blockMax
-    unsafe region = .allocate(byteCount: blockMax * BufferPool.blockByteCount, alignment: 64)
-    unsafe free = .allocate(capacity: blockMax)
-  }
-
-  deinit {
-    unsafe region.deallocate()
-    unsafe free.deallocate()
-  }
-
-  /// Takes a block; its bytes are unspecified.
-  ///
-  /// - Returns: `nil` when all are out, which is counted.
-  package func take() -> Block? {
-    if freeCount > 0 {
-      freeCount -= 1
-      usedCount += 1
-      return Block(number: unsafe free[freeCount])
+    /// Reserves room for `blockMax` blocks.
+    package init(blockMax: Int) {
+        precondition(blockMax > 0)
+        self.blockMax = blockMax
+        unsafe region = .allocate(byteCount: blockMax * BufferPool.blockByteCount, alignment: 64)
+        unsafe free = .allocate(capacity: blockMax)
     }
-    guard touchedCount < blockMax else {
-      exhaustedCount &+= 1
-      return nil
+
+    deinit {
+        unsafe region.deallocate()
+        unsafe free.deallocate()
     }
-    touchedCount += 1
-    usedCount += 1
-    return Block(number: Int32(touchedCount))
-  }
 
-  /// Gives a block back. `none` is ignored.
-  package func give(_ block: Block) {
-    guard block.isSome else { return }
-    unsafe free[freeCount] = block.number
-    freeCount += 1
-    usedCount -= 1
-  }
-
-  /// Names a block of a pool; number 0 is none.
-  package struct Block: Equatable, BitwiseCopyable, Sendable {
-    let number: Int32
-
-    /// No block.
-    package static let none = Block(number: 0)
-    /// Whether this is a block.
-    package var isSome: Bool { number != 0 }
-  }
-
-  func pointer(_ block: Block) -> UnsafeMutableRawPointer {
-    precondition(block.number >= 1 && Int(block.number) <= touchedCount)
-    return unsafe region + (Int(block.number) - 1) * BufferPool.blockByteCount
-  }
-
-  /// Bytes of a block.
-  @_lifetime(immortal)
-  package func bytes(_ block: Block, _ start: Int, _ byteCount: Int) -> RawSpan {
-    precondition(start >= 0 && byteCount >= 0 && start + byteCount <= BufferPool.blockByteCount)
-    let span = unsafe RawSpan(_unsafeStart: pointer(block) + start, byteCount: byteCount)
-    return unsafe _overrideLifetime(span, copying: ())
-  }
-
-  /// Bytes of a block, to be written. No other span of them may be in use.
-  @_lifetime(immortal)
-  package func mutableBytes(_ block: Block, _ start: Int, _ byteCount: Int) -> MutableRawSpan {
-    precondition(start >= 0 && byteCount >= 0 && start + byteCount <= BufferPool.blockByteCount)
-    let span = unsafe MutableRawSpan(_unsafeStart: pointer(block) + start, byteCount: byteCount)
-    return unsafe _overrideLifetime(span, copying: ())
-  }
-
-  /// Copies bytes into a block.
-  package func write(_ bytes: RawSpan, to block: Block, at start: Int) {
-    let byteCount = bytes.byteCount
-    precondition(start >= 0 && start + byteCount <= BufferPool.blockByteCount)
-    guard byteCount > 0 else { return }
-    unsafe bytes.withUnsafeBytes { source in
-      unsafe (pointer(block) + start).copyMemory(
-        from: source.baseAddress.unsafelyUnwrapped,
-        byteCount: byteCount
-      )
+    /// Takes a block; its bytes are unspecified.
+    ///
+    /// - Returns: `nil` when all are out, which is counted.
+    package func take() -> Block? {
+        if freeCount > 0 {
+            freeCount -= 1
+            usedCount += 1
+            return Block(number: unsafe free[freeCount])
+        }
+        guard touchedCount < blockMax else {
+            exhaustedCount &+= 1
+            return nil
+        }
+        touchedCount += 1
+        usedCount += 1
+        return Block(number: Int32(touchedCount))
     }
-  }
 
-  /// Elements of plain type in a block. `byteOffset` must be aligned for them.
-  @_lifetime(immortal)
-  package func elements<T: BitwiseCopyable>(
-    _ block: Block,
-    at byteOffset: Int,
-    count: Int,
-    of type: T.Type
-  ) -> Span<T> {
-    let span = unsafe Span<T>(_unsafeStart: typed(block, byteOffset, count), count: count)
-    return unsafe _overrideLifetime(span, copying: ())
-  }
+    /// Gives a block back. `none` is ignored.
+    package func give(_ block: Block) {
+        guard block.isSome else { return }
+        unsafe free[freeCount] = block.number
+        freeCount += 1
+        usedCount -= 1
+    }
 
-  /// Elements of plain type in a block, to be written.
-  @_lifetime(immortal)
-  package func mutableElements<T: BitwiseCopyable>(
-    _ block: Block,
-    at byteOffset: Int,
-    count: Int,
-    of type: T.Type
-  ) -> MutableSpan<T> {
-    let base: UnsafeMutablePointer<T> = unsafe typed(block, byteOffset, count)
-    let span = unsafe MutableSpan<T>(_unsafeStart: base, count: count)
-    return unsafe _overrideLifetime(span, copying: ())
-  }
+    /// Names a block of a pool; number 0 is none.
+    package struct Block: Equatable, BitwiseCopyable, Sendable {
+        let number: Int32
 
-  private func typed<T: BitwiseCopyable>(
-    _ block: Block,
-    _ byteOffset: Int,
-    _ count: Int
-  ) -> UnsafeMutablePointer<T> {
-    precondition(
-      byteOffset >= 0 && count >= 0 && byteOffset % MemoryLayout<T>.alignment == 0
-        && byteOffset + count * MemoryLayout<T>.stride <= BufferPool.blockByteCount
-    )
-    return unsafe (pointer(block) + byteOffset).assumingMemoryBound(to: T.self)
-  }
+        /// No block.
+        package static let none = Block(number: 0)
+        /// Whether this is a block.
+        package var isSome: Bool { number != 0 }
+    }
+
+    func pointer(_ block: Block) -> UnsafeMutableRawPointer {
+        precondition(block.number >= 1 && Int(block.number) <= touchedCount)
+        return unsafe region + (Int(block.number) - 1) * BufferPool.blockByteCount
+    }
+
+    /// Bytes of a block.
+    @_lifetime(immortal)
+    package func bytes(_ block: Block, _ start: Int, _ byteCount: Int) -> RawSpan {
+        precondition(start >= 0 && byteCount >= 0 && start + byteCount <= BufferPool.blockByteCount)
+        let span = unsafe RawSpan(_unsafeStart: pointer(block) + start, byteCount: byteCount)
+        return unsafe _overrideLifetime(span, copying: ())
+    }
+
+    /// Bytes of a block, to be written. No other span of them may be in use.
+    @_lifetime(immortal)
+    package func mutableBytes(_ block: Block, _ start: Int, _ byteCount: Int) -> MutableRawSpan {
+        precondition(start >= 0 && byteCount >= 0 && start + byteCount <= BufferPool.blockByteCount)
+        let span = unsafe MutableRawSpan(_unsafeStart: pointer(block) + start, byteCount: byteCount)
+        return unsafe _overrideLifetime(span, copying: ())
+    }
+
+    /// Copies bytes into a block.
+    package func write(_ bytes: RawSpan, to block: Block, at start: Int) {
+        let byteCount = bytes.byteCount
+        precondition(start >= 0 && start + byteCount <= BufferPool.blockByteCount)
+        guard byteCount > 0 else { return }
+        unsafe bytes.withUnsafeBytes { source in
+            unsafe (pointer(block) + start).copyMemory(
+                from: source.baseAddress.unsafelyUnwrapped,
+                byteCount: byteCount
+            )
+        }
+    }
+
+    /// Elements of plain type in a block. `byteOffset` must be aligned for them.
+    @_lifetime(immortal)
+    package func elements<T: BitwiseCopyable>(
+        _ block: Block,
+        at byteOffset: Int,
+        count: Int,
+        of type: T.Type
+    ) -> Span<T> {
+        let span = unsafe Span<T>(_unsafeStart: typed(block, byteOffset, count), count: count)
+        return unsafe _overrideLifetime(span, copying: ())
+    }
+
+    /// Elements of plain type in a block, to be written.
+    @_lifetime(immortal)
+    package func mutableElements<T: BitwiseCopyable>(
+        _ block: Block,
+        at byteOffset: Int,
+        count: Int,
+        of type: T.Type
+    ) -> MutableSpan<T> {
+        let base: UnsafeMutablePointer<T> = unsafe typed(block, byteOffset, count)
+        let span = unsafe MutableSpan<T>(_unsafeStart: base, count: count)
+        return unsafe _overrideLifetime(span, copying: ())
+    }
+
+    private func typed<T: BitwiseCopyable>(
+        _ block: Block,
+        _ byteOffset: Int,
+        _ count: Int
+    ) -> UnsafeMutablePointer<T> {
+        precondition(
+            byteOffset >= 0 && count >= 0 && byteOffset % MemoryLayout<T>.alignment == 0
+                && byteOffset + count * MemoryLayout<T>.stride <= BufferPool.blockByteCount
+        )
+        return unsafe (pointer(block) + byteOffset).assumingMemoryBound(to: T.self)
+    }
 }

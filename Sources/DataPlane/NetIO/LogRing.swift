@@ -7,143 +7,143 @@ import Synchronization
 /// locks and without ever making the worker wait: when the writer falls behind, text is dropped and
 /// counted.
 @safe package final class LogRing: @unchecked Sendable {
-  // SAFETY: a block belongs to the worker until `tail` passes it and to the writer until `head`
-  // passes it; both are published with release and read with acquire.
+    // SAFETY: a block belongs to the worker until `tail` passes it and to the writer until `head`
+    // passes it; both are published with release and read with acquire.
 
-  /// Bytes of one block: the longest text handed over at once.
-  package static let blockByteCount = 65_536
-  /// Blocks of a ring.
-  private static let blockCount = 32
+    /// Bytes of one block: the longest text handed over at once.
+    package static let blockByteCount = 65_536
+    /// Blocks of a ring.
+    private static let blockCount = 32
 
-  private let blocks: UnsafeMutableRawPointer
-  private let lengths: UnsafeMutablePointer<Int>
-  private let head = Atomic<Int>(0)
-  private let tail = Atomic<Int>(0)
-  private let wakeup: Int32
-  /// Bytes dropped because the writer was behind.
-  private let dropped = Atomic<UInt64>(0)
+    private let blocks: UnsafeMutableRawPointer
+    private let lengths: UnsafeMutablePointer<Int>
+    private let head = Atomic<Int>(0)
+    private let tail = Atomic<Int>(0)
+    private let wakeup: Int32
+    /// Bytes dropped because the writer was behind.
+    private let dropped = Atomic<UInt64>(0)
 
-  /// Makes a ring whose writer is woken through `wakeup`, an eventfd that outlives it.
-  init(wakeup: Int32) {
-    self.wakeup = wakeup
-    unsafe blocks = .allocate(
-      byteCount: LogRing.blockCount * LogRing.blockByteCount,
-      alignment: 64
-    )
-    unsafe lengths = .allocate(capacity: LogRing.blockCount)
-  }
-
-  deinit {
-    unsafe blocks.deallocate()
-    unsafe lengths.deallocate()
-  }
-
-  /// Bytes dropped so far.
-  package var droppedByteCount: UInt64 { dropped.load(ordering: .relaxed) }
-
-  /// Hands text over; for the worker. At most one block's worth.
-  package func put(_ text: RawSpan) {
-    precondition(text.byteCount <= LogRing.blockByteCount)
-    let position = tail.load(ordering: .relaxed)
-    guard position - head.load(ordering: .acquiring) < LogRing.blockCount else {
-      dropped.wrappingAdd(UInt64(text.byteCount), ordering: .relaxed)
-      return
-    }
-    let place = position % LogRing.blockCount
-    unsafe text.withUnsafeBytes { source in
-      unsafe (blocks + place * LogRing.blockByteCount).copyMemory(
-        from: source.baseAddress.unsafelyUnwrapped,
-        byteCount: text.byteCount
-      )
-    }
-    unsafe lengths[place] = text.byteCount
-    tail.store(position + 1, ordering: .releasing)
-    var one: UInt64 = 1
-    _ = unsafe clinux_write(wakeup, &one, 8)
-  }
-
-  /// Writes what has been handed over to `fd`; for the writer's thread.
-  fileprivate func drain(to fd: Int32) {
-    var position = head.load(ordering: .relaxed)
-    while position < tail.load(ordering: .acquiring) {
-      let place = position % LogRing.blockCount
-      let length = unsafe lengths[place]
-      var sent = 0
-      while sent < length {
-        let count = unsafe clinux_write(
-          fd,
-          blocks + place * LogRing.blockByteCount + sent,
-          length - sent
+    /// Makes a ring whose writer is woken through `wakeup`, an eventfd that outlives it.
+    init(wakeup: Int32) {
+        self.wakeup = wakeup
+        unsafe blocks = .allocate(
+            byteCount: LogRing.blockCount * LogRing.blockByteCount,
+            alignment: 64
         )
-        if count == -Int(EINTR) { continue }
-        guard count > 0 else { break }
-        sent += count
-      }
-      position += 1
-      head.store(position, ordering: .releasing)
+        unsafe lengths = .allocate(capacity: LogRing.blockCount)
     }
-  }
+
+    deinit {
+        unsafe blocks.deallocate()
+        unsafe lengths.deallocate()
+    }
+
+    /// Bytes dropped so far.
+    package var droppedByteCount: UInt64 { dropped.load(ordering: .relaxed) }
+
+    /// Hands text over; for the worker. At most one block's worth.
+    package func put(_ text: RawSpan) {
+        precondition(text.byteCount <= LogRing.blockByteCount)
+        let position = tail.load(ordering: .relaxed)
+        guard position - head.load(ordering: .acquiring) < LogRing.blockCount else {
+            dropped.wrappingAdd(UInt64(text.byteCount), ordering: .relaxed)
+            return
+        }
+        let place = position % LogRing.blockCount
+        unsafe text.withUnsafeBytes { source in
+            unsafe (blocks + place * LogRing.blockByteCount).copyMemory(
+                from: source.baseAddress.unsafelyUnwrapped,
+                byteCount: text.byteCount
+            )
+        }
+        unsafe lengths[place] = text.byteCount
+        tail.store(position + 1, ordering: .releasing)
+        var one: UInt64 = 1
+        _ = unsafe clinux_write(wakeup, &one, 8)
+    }
+
+    /// Writes what has been handed over to `fd`; for the writer's thread.
+    fileprivate func drain(to fd: Int32) {
+        var position = head.load(ordering: .relaxed)
+        while position < tail.load(ordering: .acquiring) {
+            let place = position % LogRing.blockCount
+            let length = unsafe lengths[place]
+            var sent = 0
+            while sent < length {
+                let count = unsafe clinux_write(
+                    fd,
+                    blocks + place * LogRing.blockByteCount + sent,
+                    length - sent
+                )
+                if count == -Int(EINTR) { continue }
+                guard count > 0 else { break }
+                sent += count
+            }
+            position += 1
+            head.store(position, ordering: .releasing)
+        }
+    }
 }
 
 /// The thread that writes the access log of all workers.
 package final class LogWriter: Sendable {
-  private let file: Int32
-  private let wakeup: Int32
-  private let isStopped = Atomic<Bool>(false)
-  private let isDone = Atomic<Bool>(false)
-  /// One ring a worker.
-  package let rings: [LogRing]
+    private let file: Int32
+    private let wakeup: Int32
+    private let isStopped = Atomic<Bool>(false)
+    private let isDone = Atomic<Bool>(false)
+    /// One ring a worker.
+    package let rings: [LogRing]
 
-  /// Opens the log and starts its thread.
-  ///
-  /// - Parameter path: a file to append to, or `-` for standard output.
-  package init(path: String, workerCount: Int) throws(Errno) {
-    if path == "-" {
-      file = 1
-    } else {
-      let flags = O_WRONLY | O_CREAT | O_APPEND
-      file = try OwnedFD(opening: path, flags: flags, mode: 0o640).release()
+    /// Opens the log and starts its thread.
+    ///
+    /// - Parameter path: a file to append to, or `-` for standard output.
+    package init(path: String, workerCount: Int) throws(Errno) {
+        if path == "-" {
+            file = 1
+        } else {
+            let flags = O_WRONLY | O_CREAT | O_APPEND
+            file = try OwnedFD(opening: path, flags: flags, mode: 0o640).release()
+        }
+        wakeup = Int32(try Errno.check(clinux_eventfd(0, 0o2000000)))
+        let descriptor = wakeup
+        rings = (0..<workerCount).map { _ in LogRing(wakeup: descriptor) }
+        try start()
     }
-    wakeup = Int32(try Errno.check(clinux_eventfd(0, 0o2000000)))
-    let descriptor = wakeup
-    rings = (0..<workerCount).map { _ in LogRing(wakeup: descriptor) }
-    try start()
-  }
 
-  /// Writes what is left and ends the thread. Waits for it, at most two seconds.
-  package func stop() {
-    isStopped.store(true, ordering: .releasing)
-    var one: UInt64 = 1
-    _ = unsafe clinux_write(wakeup, &one, 8)
-    for _ in 0..<200 where !isDone.load(ordering: .acquiring) { usleep(10_000) }
-  }
-
-  private func start() throws(Errno) {
-    let argument = unsafe Unmanaged.passRetained(self).toOpaque()
-    var thread = pthread_t()
-    let result = unsafe pthread_create(
-      &thread,
-      nil,
-      { argument in
-        guard let argument = unsafe argument else { return nil }
-        unsafe Unmanaged<LogWriter>.fromOpaque(argument).takeRetainedValue().run()
-        return nil
-      },
-      argument
-    )
-    guard result == 0 else { throw Errno(result) }
-    _ = pthread_detach(thread)
-  }
-
-  private func run() {
-    _ = unsafe clinux_prctl_set_name("martlet-log")
-    while true {
-      let isLast = isStopped.load(ordering: .acquiring)
-      for ring in rings { ring.drain(to: file) }
-      if isLast { break }
-      var value: UInt64 = 0
-      _ = unsafe clinux_read(wakeup, &value, 8)
+    /// Writes what is left and ends the thread. Waits for it, at most two seconds.
+    package func stop() {
+        isStopped.store(true, ordering: .releasing)
+        var one: UInt64 = 1
+        _ = unsafe clinux_write(wakeup, &one, 8)
+        for _ in 0..<200 where !isDone.load(ordering: .acquiring) { usleep(10_000) }
     }
-    isDone.store(true, ordering: .releasing)
-  }
+
+    private func start() throws(Errno) {
+        let argument = unsafe Unmanaged.passRetained(self).toOpaque()
+        var thread = pthread_t()
+        let result = unsafe pthread_create(
+            &thread,
+            nil,
+            { argument in
+                guard let argument = unsafe argument else { return nil }
+                unsafe Unmanaged<LogWriter>.fromOpaque(argument).takeRetainedValue().run()
+                return nil
+            },
+            argument
+        )
+        guard result == 0 else { throw Errno(result) }
+        _ = pthread_detach(thread)
+    }
+
+    private func run() {
+        _ = unsafe clinux_prctl_set_name("martlet-log")
+        while true {
+            let isLast = isStopped.load(ordering: .acquiring)
+            for ring in rings { ring.drain(to: file) }
+            if isLast { break }
+            var value: UInt64 = 0
+            _ = unsafe clinux_read(wakeup, &value, 8)
+        }
+        isDone.store(true, ordering: .releasing)
+    }
 }

@@ -4,81 +4,81 @@ import LinuxSystem
 
 /// A thread that runs a loop.
 package enum LoopThread {
-  /// Starts a thread named `name` (15 bytes) that runs the loop until it is stopped and then
-  /// disposes of it.
-  package static func start(_ loop: LoopBound<EventLoop>, name: String) throws(Errno) {
-    let launch = Launch(loop: loop, name: name)
-    let argument = unsafe Unmanaged.passRetained(launch).toOpaque()
-    var thread = pthread_t()
-    let result = unsafe pthread_create(
-      &thread,
-      nil,
-      { argument in
-        guard let argument = unsafe argument else { return nil }
-        unsafe Unmanaged<Launch>.fromOpaque(argument).takeRetainedValue().main()
-        return nil
-      },
-      argument
-    )
-    guard result == 0 else {
-      unsafe Unmanaged<Launch>.fromOpaque(argument).release()
-      throw Errno(result)
-    }
-    _ = pthread_detach(thread)
-  }
-
-  private final class Launch: Sendable {
-    let loop: LoopBound<EventLoop>
-    let name: String
-
-    init(loop: LoopBound<EventLoop>, name: String) {
-      self.loop = loop
-      self.name = name
+    /// Starts a thread named `name` (15 bytes) that runs the loop until it is stopped and then
+    /// disposes of it.
+    package static func start(_ loop: LoopBound<EventLoop>, name: String) throws(Errno) {
+        let launch = Launch(loop: loop, name: name)
+        let argument = unsafe Unmanaged.passRetained(launch).toOpaque()
+        var thread = pthread_t()
+        let result = unsafe pthread_create(
+            &thread,
+            nil,
+            { argument in
+                guard let argument = unsafe argument else { return nil }
+                unsafe Unmanaged<Launch>.fromOpaque(argument).takeRetainedValue().main()
+                return nil
+            },
+            argument
+        )
+        guard result == 0 else {
+            unsafe Unmanaged<Launch>.fromOpaque(argument).release()
+            throw Errno(result)
+        }
+        _ = pthread_detach(thread)
     }
 
-    func main() {
-      _ = unsafe name.withCString { unsafe clinux_prctl_set_name($0) }
-      loop.ownedByThisThread.run()
-      loop.ownedByThisThread.dispose()
+    private final class Launch: Sendable {
+        let loop: LoopBound<EventLoop>
+        let name: String
+
+        init(loop: LoopBound<EventLoop>, name: String) {
+            self.loop = loop
+            self.name = name
+        }
+
+        func main() {
+            _ = unsafe name.withCString { unsafe clinux_prctl_set_name($0) }
+            loop.ownedByThisThread.run()
+            loop.ownedByThisThread.dispose()
+        }
     }
-  }
 }
 
 /// Something that belongs to one loop's thread, held by others who may only send work to it.
 package struct LoopBound<Value>: @unchecked Sendable {
-  // SAFETY: the value is only touched by closures that the loop runs on its own thread, and by
-  // the thread that runs the loop.
-  private let value: Value
-  private let loop: EventLoop
+    // SAFETY: the value is only touched by closures that the loop runs on its own thread, and by
+    // the thread that runs the loop.
+    private let value: Value
+    private let loop: EventLoop
 
-  /// Binds a value to the loop that owns it.
-  package init(_ value: Value, to loop: EventLoop) {
-    self.value = value
-    self.loop = loop
-  }
-
-  /// The value, for code that runs on the loop's thread or before the loop runs.
-  package var ownedByThisThread: Value { value }
-
-  /// Has `body` run with the value on the loop's thread.
-  ///
-  /// - Returns: `false` when the loop's mailbox is full.
-  package func submit(_ body: @escaping @Sendable (Value) -> Void) -> Bool {
-    loop.submit { body(value) }
-  }
-
-  /// Has `body` run with the value on the loop's thread and waits for its result.
-  ///
-  /// - Returns: `nil` when the loop's mailbox is full.
-  package func perform<Result: Sendable>(
-    _ body: @escaping @Sendable (Value) -> Result
-  ) async -> Result? {
-    await withCheckedContinuation { continuation in
-      let accepted = loop.submit { continuation.resume(returning: body(value)) }
-      if !accepted { continuation.resume(returning: nil) }
+    /// Binds a value to the loop that owns it.
+    package init(_ value: Value, to loop: EventLoop) {
+        self.value = value
+        self.loop = loop
     }
-  }
 
-  /// Ends the loop's run.
-  package func stop() { loop.stop() }
+    /// The value, for code that runs on the loop's thread or before the loop runs.
+    package var ownedByThisThread: Value { value }
+
+    /// Has `body` run with the value on the loop's thread.
+    ///
+    /// - Returns: `false` when the loop's mailbox is full.
+    package func submit(_ body: @escaping @Sendable (Value) -> Void) -> Bool {
+        loop.submit { body(value) }
+    }
+
+    /// Has `body` run with the value on the loop's thread and waits for its result.
+    ///
+    /// - Returns: `nil` when the loop's mailbox is full.
+    package func perform<Result: Sendable>(
+        _ body: @escaping @Sendable (Value) -> Result
+    ) async -> Result? {
+        await withCheckedContinuation { continuation in
+            let accepted = loop.submit { continuation.resume(returning: body(value)) }
+            if !accepted { continuation.resume(returning: nil) }
+        }
+    }
+
+    /// Ends the loop's run.
+    package func stop() { loop.stop() }
 }

@@ -7,105 +7,105 @@ import LinuxSystem
 ///
 /// Results are counts, descriptors, or negative error numbers, as the kernel gives them.
 package struct Network {
-  /// The simulation that stands in for the kernel; `nil` for the kernel itself.
-  package let simulation: SimulatedNetwork?
+    /// The simulation that stands in for the kernel; `nil` for the kernel itself.
+    package let simulation: SimulatedNetwork?
 
-  /// The kernel.
-  package static var kernel: Network { Network(simulation: nil) }
+    /// The kernel.
+    package static var kernel: Network { Network(simulation: nil) }
 
-  /// Makes a network; `nil` for the kernel.
-  package init(simulation: SimulatedNetwork?) {
-    self.simulation = simulation
-  }
-
-  /// The monotonic clock, nanoseconds.
-  func monotonicNanoseconds() -> UInt64 {
-    if let simulation { return simulation.nowNanoseconds }
-    return clinux_monotonic_nanoseconds()
-  }
-
-  /// The wall clock, nanoseconds since 1970.
-  func wallNanoseconds() -> UInt64 {
-    if let simulation { return simulation.nowNanoseconds }
-    return clinux_wall_nanoseconds()
-  }
-
-  /// Receives into a region (`recv(2)`). 0 is the end.
-  func receive(_ fd: Int32, _ target: UnsafeMutableRawPointer, _ byteCount: Int) -> Int {
-    if let simulation { return unsafe simulation.receive(fd, target, byteCount) }
-    return unsafe clinux_recv(fd, target, byteCount, 0)
-  }
-
-  /// Sends from a region (`send(2)`), without SIGPIPE.
-  func send(_ fd: Int32, _ source: UnsafeRawPointer, _ byteCount: Int) -> Int {
-    if let simulation { return unsafe simulation.send(fd, source, byteCount) }
-    return unsafe clinux_send(fd, source, byteCount, Network.noSignal)
-  }
-
-  private static let noSignal: Int32 = 0x4000
-
-  /// Closes a descriptor.
-  func close(_ fd: Int32) {
-    if let simulation {
-      simulation.close(fd)
-    } else {
-      _ = clinux_close(fd)
+    /// Makes a network; `nil` for the kernel.
+    package init(simulation: SimulatedNetwork?) {
+        self.simulation = simulation
     }
-  }
 
-  /// Ends the sending direction (`shutdown(2)`, SHUT_WR).
-  func endSending(_ fd: Int32) {
-    if let simulation {
-      simulation.endSending(fd)
-    } else {
-      _ = clinux_shutdown(fd, 1)
+    /// The monotonic clock, nanoseconds.
+    func monotonicNanoseconds() -> UInt64 {
+        if let simulation { return simulation.nowNanoseconds }
+        return clinux_monotonic_nanoseconds()
     }
-  }
 
-  /// Makes `close` reset the connection (`SO_LINGER` of zero).
-  func resetOnClose(_ fd: Int32) {
-    if let simulation {
-      simulation.resetOnClose(fd)
-    } else {
-      var linger = Linger(isOn: 1, seconds: 0)
-      _ = unsafe clinux_setsockopt(fd, 1, 13, &linger, 8)
+    /// The wall clock, nanoseconds since 1970.
+    func wallNanoseconds() -> UInt64 {
+        if let simulation { return simulation.nowNanoseconds }
+        return clinux_wall_nanoseconds()
     }
-  }
 
-  private struct Linger {
-    var isOn: Int32
-    var seconds: Int32
-  }
-
-  /// The error a connect ended with, or `nil`.
-  func connectError(_ fd: Int32) -> Errno? {
-    if let simulation { return simulation.connectError(fd) }
-    return Socket.pendingError(of: fd)
-  }
-
-  /// Takes a waiting connection; `nil` when none waits.
-  func accept(_ fd: Int32) throws(Errno) -> (fd: Int32, peer: SocketAddress)? {
-    if let simulation { return simulation.accept(fd) }
-    do {
-      return try Socket.accept(fd)
-    } catch .again {
-      return nil
+    /// Receives into a region (`recv(2)`). 0 is the end.
+    func receive(_ fd: Int32, _ target: UnsafeMutableRawPointer, _ byteCount: Int) -> Int {
+        if let simulation { return unsafe simulation.receive(fd, target, byteCount) }
+        return unsafe clinux_recv(fd, target, byteCount, 0)
     }
-  }
 
-  /// Begins a connection.
-  func connect(
-    to address: SocketAddress,
-    from source: SocketAddress?,
-    _ configuration: SocketConfiguration
-  ) throws(Errno) -> Int32 {
-    if let simulation { return simulation.connect(to: address) }
-    return try Socket.connect(to: address, from: source, configuration).release()
-  }
+    /// Sends from a region (`send(2)`), without SIGPIPE.
+    func send(_ fd: Int32, _ source: UnsafeRawPointer, _ byteCount: Int) -> Int {
+        if let simulation { return unsafe simulation.send(fd, source, byteCount) }
+        return unsafe clinux_send(fd, source, byteCount, Network.noSignal)
+    }
 
-  /// The address a socket is bound to, or `[::]:0`.
-  func localAddress(_ fd: Int32) -> SocketAddress {
-    if let simulation { return simulation.localAddress(fd) }
-    return (try? Socket.localAddress(of: fd)) ?? SocketAddress(.anyIPv6, 0)
-  }
+    private static let noSignal: Int32 = 0x4000
+
+    /// Closes a descriptor.
+    func close(_ fd: Int32) {
+        if let simulation {
+            simulation.close(fd)
+        } else {
+            _ = clinux_close(fd)
+        }
+    }
+
+    /// Ends the sending direction (`shutdown(2)`, SHUT_WR).
+    func endSending(_ fd: Int32) {
+        if let simulation {
+            simulation.endSending(fd)
+        } else {
+            _ = clinux_shutdown(fd, 1)
+        }
+    }
+
+    /// Makes `close` reset the connection (`SO_LINGER` of zero).
+    func resetOnClose(_ fd: Int32) {
+        if let simulation {
+            simulation.resetOnClose(fd)
+        } else {
+            var linger = Linger(isOn: 1, seconds: 0)
+            _ = unsafe clinux_setsockopt(fd, 1, 13, &linger, 8)
+        }
+    }
+
+    private struct Linger {
+        var isOn: Int32
+        var seconds: Int32
+    }
+
+    /// The error a connect ended with, or `nil`.
+    func connectError(_ fd: Int32) -> Errno? {
+        if let simulation { return simulation.connectError(fd) }
+        return Socket.pendingError(of: fd)
+    }
+
+    /// Takes a waiting connection; `nil` when none waits.
+    func accept(_ fd: Int32) throws(Errno) -> (fd: Int32, peer: SocketAddress)? {
+        if let simulation { return simulation.accept(fd) }
+        do {
+            return try Socket.accept(fd)
+        } catch .again {
+            return nil
+        }
+    }
+
+    /// Begins a connection.
+    func connect(
+        to address: SocketAddress,
+        from source: SocketAddress?,
+        _ configuration: SocketConfiguration
+    ) throws(Errno) -> Int32 {
+        if let simulation { return simulation.connect(to: address) }
+        return try Socket.connect(to: address, from: source, configuration).release()
+    }
+
+    /// The address a socket is bound to, or `[::]:0`.
+    func localAddress(_ fd: Int32) -> SocketAddress {
+        if let simulation { return simulation.localAddress(fd) }
+        return (try? Socket.localAddress(of: fd)) ?? SocketAddress(.anyIPv6, 0)
+    }
 }

@@ -1,22 +1,22 @@
 /// Names one element of a slab. Stale once the slot is freed; a slot's generation is odd while it
 /// is live, so the zero handle is never live.
 package struct Handle<Element>: Equatable, BitwiseCopyable, Sendable {
-  /// The slot.
-  package let index: Int32
-  /// The slot's generation when the handle was made.
-  package let generation: UInt32
+    /// The slot.
+    package let index: Int32
+    /// The slot's generation when the handle was made.
+    package let generation: UInt32
 
-  /// Makes a handle of its parts.
-  package init(index: Int32, generation: UInt32) {
-    self.index = index
-    self.generation = generation
-  }
+    /// Makes a handle of its parts.
+    package init(index: Int32, generation: UInt32) {
+        self.index = index
+        self.generation = generation
+    }
 
-  /// The handle that is never live.
-  package static var none: Handle { Handle(index: 0, generation: 0) }
+    /// The handle that is never live.
+    package static var none: Handle { Handle(index: 0, generation: 0) }
 
-  /// Whether this is not `none`.
-  package var isSome: Bool { generation != 0 }
+    /// Whether this is not `none`.
+    package var isSome: Bool { generation != 0 }
 }
 
 /// Plain structs in one allocation, reused last-in first-out, each slot with a generation.
@@ -24,96 +24,96 @@ package struct Handle<Element>: Equatable, BitwiseCopyable, Sendable {
 /// The memory is reserved whole and touched as used, so that elements never move. One thread owns
 /// a slab.
 @safe package final class Slab<Element: BitwiseCopyable> {
-  /// How many elements may live at once.
-  package let capacity: Int
-  /// How many live now.
-  package private(set) var count = 0
-  /// Look-ups by a handle whose slot had been freed.
-  package private(set) var staleCount: UInt64 = 0
+    /// How many elements may live at once.
+    package let capacity: Int
+    /// How many live now.
+    package private(set) var count = 0
+    /// Look-ups by a handle whose slot had been freed.
+    package private(set) var staleCount: UInt64 = 0
 
-  private let elements: UnsafeMutablePointer<Element>
-  private let generations: UnsafeMutablePointer<UInt32>
-  private let free: UnsafeMutablePointer<Int32>
-  private var freeCount = 0
-  private var touchedCount = 0
+    private let elements: UnsafeMutablePointer<Element>
+    private let generations: UnsafeMutablePointer<UInt32>
+    private let free: UnsafeMutablePointer<Int32>
+    private var freeCount = 0
+    private var touchedCount = 0
 
-  /// Reserves room for `capacity` elements.
-  package init(capacity: Int) {
-    precondition(capacity > 0 && capacity <= Int(Int32.max))
-    self.capacity = capacity
-    unsafe elements = .allocate(capacity: capacity)
-    unsafe generations = .allocate(capacity: capacity)
-    unsafe free = .allocate(capacity: capacity)
-  }
-
-  deinit {
-    unsafe elements.deallocate()
-    unsafe generations.deallocate()
-    unsafe free.deallocate()
-  }
-
-  /// Takes a slot for `element`.
-  ///
-  /// - Returns: `nil` when the slab is full.
-  package func insert(_ element: Element) -> Handle<Element>? {
-    let index: Int
-    if freeCount > 0 {
-      freeCount -= 1
-      index = Int(unsafe free[freeCount])
-    } else {
-      guard touchedCount < capacity else { return nil }
-      index = touchedCount
-      touchedCount += 1
-      unsafe generations[index] = 0
+    /// Reserves room for `capacity` elements.
+    package init(capacity: Int) {
+        precondition(capacity > 0 && capacity <= Int(Int32.max))
+        self.capacity = capacity
+        unsafe elements = .allocate(capacity: capacity)
+        unsafe generations = .allocate(capacity: capacity)
+        unsafe free = .allocate(capacity: capacity)
     }
-    unsafe generations[index] &+= 1
-    unsafe (elements + index).initialize(to: element)
-    count += 1
-    return Handle(index: Int32(index), generation: unsafe generations[index])
-  }
 
-  /// Frees a slot. A stale handle is counted and otherwise ignored.
-  package func remove(_ handle: Handle<Element>) {
-    guard contains(handle) else { return }
-    unsafe generations[Int(handle.index)] &+= 1
-    unsafe free[freeCount] = handle.index
-    freeCount += 1
-    count -= 1
-  }
-
-  /// Whether the handle's slot is still its own; a stale one is counted.
-  package func contains(_ handle: Handle<Element>) -> Bool {
-    let index = Int(handle.index)
-    guard handle.generation & 1 == 1, index < touchedCount,
-      unsafe generations[index] == handle.generation
-    else {
-      if handle.isSome { staleCount &+= 1 }
-      return false
+    deinit {
+        unsafe elements.deallocate()
+        unsafe generations.deallocate()
+        unsafe free.deallocate()
     }
-    return true
-  }
 
-  /// The element of a live handle, in place. A stale handle is a broken invariant and traps:
-  /// callers that may hold one ask `contains` first.
-  package subscript(handle: Handle<Element>) -> Element {
-    unsafeAddress {
-      precondition(contains(handle))
-      return unsafe UnsafePointer(elements + Int(handle.index))
+    /// Takes a slot for `element`.
+    ///
+    /// - Returns: `nil` when the slab is full.
+    package func insert(_ element: Element) -> Handle<Element>? {
+        let index: Int
+        if freeCount > 0 {
+            freeCount -= 1
+            index = Int(unsafe free[freeCount])
+        } else {
+            guard touchedCount < capacity else { return nil }
+            index = touchedCount
+            touchedCount += 1
+            unsafe generations[index] = 0
+        }
+        unsafe generations[index] &+= 1
+        unsafe (elements + index).initialize(to: element)
+        count += 1
+        return Handle(index: Int32(index), generation: unsafe generations[index])
     }
-    unsafeMutableAddress {
-      precondition(contains(handle))
-      return unsafe elements + Int(handle.index)
-    }
-  }
 
-  /// The handle of a live slot, or `nil`.
-  package func handle(at index: Int32) -> Handle<Element>? {
-    guard index >= 0, Int(index) < touchedCount, unsafe generations[Int(index)] & 1 == 1 else {
-      return nil
+    /// Frees a slot. A stale handle is counted and otherwise ignored.
+    package func remove(_ handle: Handle<Element>) {
+        guard contains(handle) else { return }
+        unsafe generations[Int(handle.index)] &+= 1
+        unsafe free[freeCount] = handle.index
+        freeCount += 1
+        count -= 1
     }
-    return Handle(index: index, generation: unsafe generations[Int(index)])
-  }
 
-  /// One past the highest slot ever used: the bound for a walk with `handle(at:)`.
-  package var endIndex: Int32 { Int32(touchedCount) }
+    /// Whether the handle's slot is still its own; a stale one is counted.
+    package func contains(_ handle: Handle<Element>) -> Bool {
+        let index = Int(handle.index)
+        guard handle.generation & 1 == 1, index < touchedCount,
+            unsafe generations[index] == handle.generation
+        else {
+            if handle.isSome { staleCount &+= 1 }
+            return false
+        }
+        return true
+    }
+
+    /// The element of a live handle, in place. A stale handle is a broken invariant and traps:
+    /// callers that may hold one ask `contains` first.
+    package subscript(handle: Handle<Element>) -> Element {
+        unsafeAddress {
+            precondition(contains(handle))
+            return unsafe UnsafePointer(elements + Int(handle.index))
+        }
+        unsafeMutableAddress {
+            precondition(contains(handle))
+            return unsafe elements + Int(handle.index)
+        }
+    }
+
+    /// The handle of a live slot, or `nil`.
+    package func handle(at index: Int32) -> Handle<Element>? {
+        guard index >= 0, Int(index) < touchedCount, unsafe generations[Int(index)] & 1 == 1 else {
+            return nil
+        }
+        return Handle(index: index, generation: unsafe generations[Int(index)])
+    }
+
+    /// One past the highest slot ever used: the bound for a walk with `handle(at:)`.
+    package var endIndex: Int32 { Int32(touchedCount) }
 }

@@ -2,110 +2,110 @@ import Addressing
 
 /// One worker's access log: lines of JSON gathered into blocks and handed to the writer's thread.
 final class AccessLog {
-  /// The longest line: paths and names beyond it are cut.
-  private static let lineByteLimit = 8_192
-  /// Text waits no longer than this before it is handed over, nanoseconds.
-  private static let delayNanoseconds: UInt64 = 100_000_000
+    /// The longest line: paths and names beyond it are cut.
+    private static let lineByteLimit = 8_192
+    /// Text waits no longer than this before it is handed over, nanoseconds.
+    private static let delayNanoseconds: UInt64 = 100_000_000
 
-  private let ring: LogRing
-  let text = ScratchBuffer(capacity: LogRing.blockByteCount)
-  private var oldestNanoseconds: UInt64 = 0
-  private var stampSecond: UInt64 = 0
-  private let stamp = ScratchBuffer(capacity: 32)
+    private let ring: LogRing
+    let text = ScratchBuffer(capacity: LogRing.blockByteCount)
+    private var oldestNanoseconds: UInt64 = 0
+    private var stampSecond: UInt64 = 0
+    private let stamp = ScratchBuffer(capacity: 32)
 
-  init(ring: LogRing) { self.ring = ring }
+    init(ring: LogRing) { self.ring = ring }
 
-  /// Makes room for a line.
-  func begin(nowNanoseconds: UInt64) {
-    if text.count + AccessLog.lineByteLimit > text.capacity { handOver() }
-    if text.count == 0 { oldestNanoseconds = nowNanoseconds }
-  }
-
-  /// Hands text over that has waited long enough.
-  func endTurn(nowNanoseconds: UInt64) {
-    guard text.count > 0,
-      nowNanoseconds &- oldestNanoseconds >= AccessLog.delayNanoseconds
-    else { return }
-    handOver()
-  }
-
-  /// Milliseconds until text must be handed over; -1 when none waits.
-  func waitMilliseconds(nowNanoseconds: UInt64) -> Int32 {
-    guard text.count > 0 else { return -1 }
-    let age = nowNanoseconds &- oldestNanoseconds
-    guard age < AccessLog.delayNanoseconds else { return 0 }
-    return Int32((AccessLog.delayNanoseconds - age) / 1_000_000 + 1)
-  }
-
-  /// Hands over what waits.
-  func handOver() {
-    guard text.count > 0 else { return }
-    ring.put(text.bytes())
-    text.reset()
-  }
-
-  /// Writes a wall-clock time as RFC 3339 with milliseconds. The second's text is kept.
-  func append(time nanoseconds: UInt64) {
-    let second = nanoseconds / 1_000_000_000
-    if second != stampSecond {
-      stampSecond = second
-      render(second)
+    /// Makes room for a line.
+    func begin(nowNanoseconds: UInt64) {
+        if text.count + AccessLog.lineByteLimit > text.capacity { handOver() }
+        if text.count == 0 { oldestNanoseconds = nowNanoseconds }
     }
-    text.append(stamp.bytes())
-    text.append(byte: UInt8(ascii: "."))
-    let milliseconds = nanoseconds / 1_000_000 % 1_000
-    appendPadded(milliseconds, digits: 3, to: text)
-    text.append(byte: UInt8(ascii: "Z"))
-  }
 
-  /// Civil date from days since 1970 (H. Hinnant's algorithm).
-  private func render(_ second: UInt64) {
-    let days = Int(second / 86_400) + 719_468
-    let era = days / 146_097
-    let dayOfEra = days - era * 146_097
-    let yearOfEra =
-      (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-    let shifted = (5 * dayOfYear + 2) / 153
-    let day = dayOfYear - (153 * shifted + 2) / 5 + 1
-    let month = shifted < 10 ? shifted + 3 : shifted - 9
-    let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
-    stamp.reset()
-    appendPadded(UInt64(year), digits: 4, to: stamp)
-    stamp.append("-")
-    appendPadded(UInt64(month), digits: 2, to: stamp)
-    stamp.append("-")
-    appendPadded(UInt64(day), digits: 2, to: stamp)
-    stamp.append("T")
-    appendPadded(second / 3_600 % 24, digits: 2, to: stamp)
-    stamp.append(":")
-    appendPadded(second / 60 % 60, digits: 2, to: stamp)
-    stamp.append(":")
-    appendPadded(second % 60, digits: 2, to: stamp)
-  }
-
-  private func appendPadded(_ value: UInt64, digits: Int, to target: ScratchBuffer) {
-    var threshold: UInt64 = 10
-    for _ in 1..<digits {
-      if value < threshold { target.append(byte: UInt8(ascii: "0")) }
-      threshold *= 10
+    /// Hands text over that has waited long enough.
+    func endTurn(nowNanoseconds: UInt64) {
+        guard text.count > 0,
+            nowNanoseconds &- oldestNanoseconds >= AccessLog.delayNanoseconds
+        else { return }
+        handOver()
     }
-    target.append(decimal: value)
-  }
 
-  /// Writes bytes from outside as the inside of a JSON string (RFC 8259 section 7), cut at
-  /// `byteLimit`.
-  func append(escaped bytes: RawSpan, byteLimit: Int = 2_048) {
-    let count = min(bytes.byteCount, byteLimit)
-    var runStart = 0
-    for offset in 0..<count {
-      let byte = bytes.byte(at: offset)
-      guard byte < 0x20 || byte >= 0x7f || byte == 0x22 || byte == 0x5c else { continue }
-      text.append(bytes.extracting(runStart..<offset))
-      text.append("\\u00")
-      text.append(hexadecimal: UInt64(byte), digits: 2)
-      runStart = offset + 1
+    /// Milliseconds until text must be handed over; -1 when none waits.
+    func waitMilliseconds(nowNanoseconds: UInt64) -> Int32 {
+        guard text.count > 0 else { return -1 }
+        let age = nowNanoseconds &- oldestNanoseconds
+        guard age < AccessLog.delayNanoseconds else { return 0 }
+        return Int32((AccessLog.delayNanoseconds - age) / 1_000_000 + 1)
     }
-    text.append(bytes.extracting(runStart..<count))
-  }
+
+    /// Hands over what waits.
+    func handOver() {
+        guard text.count > 0 else { return }
+        ring.put(text.bytes())
+        text.reset()
+    }
+
+    /// Writes a wall-clock time as RFC 3339 with milliseconds. The second's text is kept.
+    func append(time nanoseconds: UInt64) {
+        let second = nanoseconds / 1_000_000_000
+        if second != stampSecond {
+            stampSecond = second
+            render(second)
+        }
+        text.append(stamp.bytes())
+        text.append(byte: UInt8(ascii: "."))
+        let milliseconds = nanoseconds / 1_000_000 % 1_000
+        appendPadded(milliseconds, digits: 3, to: text)
+        text.append(byte: UInt8(ascii: "Z"))
+    }
+
+    /// Civil date from days since 1970 (H. Hinnant's algorithm).
+    private func render(_ second: UInt64) {
+        let days = Int(second / 86_400) + 719_468
+        let era = days / 146_097
+        let dayOfEra = days - era * 146_097
+        let yearOfEra =
+            (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+        let shifted = (5 * dayOfYear + 2) / 153
+        let day = dayOfYear - (153 * shifted + 2) / 5 + 1
+        let month = shifted < 10 ? shifted + 3 : shifted - 9
+        let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+        stamp.reset()
+        appendPadded(UInt64(year), digits: 4, to: stamp)
+        stamp.append("-")
+        appendPadded(UInt64(month), digits: 2, to: stamp)
+        stamp.append("-")
+        appendPadded(UInt64(day), digits: 2, to: stamp)
+        stamp.append("T")
+        appendPadded(second / 3_600 % 24, digits: 2, to: stamp)
+        stamp.append(":")
+        appendPadded(second / 60 % 60, digits: 2, to: stamp)
+        stamp.append(":")
+        appendPadded(second % 60, digits: 2, to: stamp)
+    }
+
+    private func appendPadded(_ value: UInt64, digits: Int, to target: ScratchBuffer) {
+        var threshold: UInt64 = 10
+        for _ in 1..<digits {
+            if value < threshold { target.append(byte: UInt8(ascii: "0")) }
+            threshold *= 10
+        }
+        target.append(decimal: value)
+    }
+
+    /// Writes bytes from outside as the inside of a JSON string (RFC 8259 section 7), cut at
+    /// `byteLimit`.
+    func append(escaped bytes: RawSpan, byteLimit: Int = 2_048) {
+        let count = min(bytes.byteCount, byteLimit)
+        var runStart = 0
+        for offset in 0..<count {
+            let byte = bytes.byte(at: offset)
+            guard byte < 0x20 || byte >= 0x7f || byte == 0x22 || byte == 0x5c else { continue }
+            text.append(bytes.extracting(runStart..<offset))
+            text.append("\\u00")
+            text.append(hexadecimal: UInt64(byte), digits: 2)
+            runStart = offset + 1
+        }
+        text.append(bytes.extracting(runStart..<count))
+    }
 }

@@ -5,144 +5,144 @@ typealias ConnectionHandle = Handle<Connection>
 
 /// One socket of the HTTP proxy, towards a client or towards an endpoint.
 package struct Connection: BitwiseCopyable {
-  /// Which side of the proxy it is on.
-  enum Role: UInt8, BitwiseCopyable {
-    case downstream
-    case upstream
-  }
+    /// Which side of the proxy it is on.
+    enum Role: UInt8, BitwiseCopyable {
+        case downstream
+        case upstream
+    }
 
-  /// What is true of it now.
-  struct Flags: OptionSet, BitwiseCopyable {
-    let rawValue: UInt32
+    /// What is true of it now.
+    struct Flags: OptionSet, BitwiseCopyable {
+        let rawValue: UInt32
 
-    /// The kernel may hold bytes that were not received yet.
-    static let readable = Flags(rawValue: 1 << 0)
-    /// Bytes are left with the kernel: the other side is slower, or a request is in hand.
-    static let readPaused = Flags(rawValue: 1 << 1)
-    /// The peer has ended its direction.
-    static let peerEnded = Flags(rawValue: 1 << 2)
-    /// Close once the output is sent.
-    static let closesWhenSent = Flags(rawValue: 1 << 3)
-    /// The response is out, the rest of the request is thrown away before closing.
-    static let discards = Flags(rawValue: 1 << 4)
-    /// A connect is under way.
-    static let connecting = Flags(rawValue: 1 << 5)
-    /// It has served an exchange before this one.
-    static let reused = Flags(rawValue: 1 << 6)
-    /// Waits on the worker's list for a turn.
-    static let scheduled = Flags(rawValue: 1 << 7)
-    /// Sending failed; to be closed at the end of the event.
-    static let broken = Flags(rawValue: 1 << 8)
-    /// TLS is spoken.
-    static let tls = Flags(rawValue: 1 << 9)
-    /// HTTP/2 is spoken.
-    static let http2 = Flags(rawValue: 1 << 10)
-    /// The first bytes have not told HTTP/1 from HTTP/2 yet.
-    static let detects = Flags(rawValue: 1 << 11)
-    /// Not to be used for another exchange.
-    static let closesAfterExchange = Flags(rawValue: 1 << 12)
-    /// Idle in an endpoint's pool.
-    static let pooled = Flags(rawValue: 1 << 13)
-    /// Only its own source may use it (captured traffic).
-    static let unpoolable = Flags(rawValue: 1 << 14)
-    /// Has HTTP/2 output to be collected at the end of the turn.
-    static let collects = Flags(rawValue: 1 << 15)
-  }
+        /// The kernel may hold bytes that were not received yet.
+        static let readable = Flags(rawValue: 1 << 0)
+        /// Bytes are left with the kernel: the other side is slower, or a request is in hand.
+        static let readPaused = Flags(rawValue: 1 << 1)
+        /// The peer has ended its direction.
+        static let peerEnded = Flags(rawValue: 1 << 2)
+        /// Close once the output is sent.
+        static let closesWhenSent = Flags(rawValue: 1 << 3)
+        /// The response is out, the rest of the request is thrown away before closing.
+        static let discards = Flags(rawValue: 1 << 4)
+        /// A connect is under way.
+        static let connecting = Flags(rawValue: 1 << 5)
+        /// It has served an exchange before this one.
+        static let reused = Flags(rawValue: 1 << 6)
+        /// Waits on the worker's list for a turn.
+        static let scheduled = Flags(rawValue: 1 << 7)
+        /// Sending failed; to be closed at the end of the event.
+        static let broken = Flags(rawValue: 1 << 8)
+        /// TLS is spoken.
+        static let tls = Flags(rawValue: 1 << 9)
+        /// HTTP/2 is spoken.
+        static let http2 = Flags(rawValue: 1 << 10)
+        /// The first bytes have not told HTTP/1 from HTTP/2 yet.
+        static let detects = Flags(rawValue: 1 << 11)
+        /// Not to be used for another exchange.
+        static let closesAfterExchange = Flags(rawValue: 1 << 12)
+        /// Idle in an endpoint's pool.
+        static let pooled = Flags(rawValue: 1 << 13)
+        /// Only its own source may use it (captured traffic).
+        static let unpoolable = Flags(rawValue: 1 << 14)
+        /// Has HTTP/2 output to be collected at the end of the turn.
+        static let collects = Flags(rawValue: 1 << 15)
+    }
 
-  var fd: Int32
-  var role: Role
-  var flags: Flags = []
-  /// The entry point it came in by; -1 upstream.
-  var entry: Int32 = -1
-  var peer: SocketAddress
-  var local: SocketAddress
-  /// Bytes received and not parsed yet: a partial head, pipelined requests.
-  var input = ByteQueue()
-  /// Bytes (ciphertext with TLS) the socket has not taken yet.
-  var output = ByteQueue()
-  /// The exchange in hand; none when idle or with HTTP/2 downstream.
-  var exchange = Handle<Exchange>.none
-  /// The body that is arriving: a request's downstream, a response's upstream.
-  var body = BodyReader()
-  /// Bytes thrown away while it `discards`.
-  var bodyDiscarded = 0
-  /// Exchanges begun.
-  var exchangeCount: UInt32 = 0
-  /// The endpoint and its slot's generation; -1 downstream.
-  var endpoint: Int32 = -1
-  var endpointGeneration: UInt32 = 0
-  /// Links of the endpoint's list of idle connections; -1 for none.
-  var poolNext: Int32 = -1
-  var poolPrevious: Int32 = -1
-  /// Index of the TLS or HTTP/2 session in the worker's tables; -1 for none.
-  var tlsSession: Int32 = -1
-  var http2Session: Int32 = -1
+    var fd: Int32
+    var role: Role
+    var flags: Flags = []
+    /// The entry point it came in by; -1 upstream.
+    var entry: Int32 = -1
+    var peer: SocketAddress
+    var local: SocketAddress
+    /// Bytes received and not parsed yet: a partial head, pipelined requests.
+    var input = ByteQueue()
+    /// Bytes (ciphertext with TLS) the socket has not taken yet.
+    var output = ByteQueue()
+    /// The exchange in hand; none when idle or with HTTP/2 downstream.
+    var exchange = Handle<Exchange>.none
+    /// The body that is arriving: a request's downstream, a response's upstream.
+    var body = BodyReader()
+    /// Bytes thrown away while it `discards`.
+    var bodyDiscarded = 0
+    /// Exchanges begun.
+    var exchangeCount: UInt32 = 0
+    /// The endpoint and its slot's generation; -1 downstream.
+    var endpoint: Int32 = -1
+    var endpointGeneration: UInt32 = 0
+    /// Links of the endpoint's list of idle connections; -1 for none.
+    var poolNext: Int32 = -1
+    var poolPrevious: Int32 = -1
+    /// Index of the TLS or HTTP/2 session in the worker's tables; -1 for none.
+    var tlsSession: Int32 = -1
+    var http2Session: Int32 = -1
 }
 
 /// Follows one body of HTTP/1 as its bytes arrive (RFC 9112 section 6).
 struct BodyReader: BitwiseCopyable {
-  private(set) var framing = BodyFraming.none
-  private var remaining: UInt64 = 0
-  private var chunks = ChunkedDecoder()
-  private(set) var isComplete = true
+    private(set) var framing = BodyFraming.none
+    private var remaining: UInt64 = 0
+    private var chunks = ChunkedDecoder()
+    private(set) var isComplete = true
 
-  init() {}
+    init() {}
 
-  init(_ framing: BodyFraming) {
-    self.framing = framing
-    switch framing {
-    case .none: isComplete = true
-    case .length(let length):
-      remaining = length
-      isComplete = length == 0
-    case .chunked, .untilClose: isComplete = false
+    init(_ framing: BodyFraming) {
+        self.framing = framing
+        switch framing {
+        case .none: isComplete = true
+        case .length(let length):
+            remaining = length
+            isComplete = length == 0
+        case .chunked, .untilClose: isComplete = false
+        }
     }
-  }
 
-  /// What the next bytes are.
-  enum Step: BitwiseCopyable {
-    /// Payload: the first `skipped` bytes are framing, `byteCount` bytes of body follow.
-    case data(skipped: Int, byteCount: Int)
-    /// Framing only; more must come.
-    case needMore(consumed: Int)
-    /// The body ended within or after these bytes.
-    case end(consumed: Int)
-    /// The framing is broken.
-    case fault(HTTP1Fault)
-  }
-
-  /// Takes the next step over bytes that have arrived.
-  mutating func next(_ bytes: RawSpan) -> Step {
-    switch framing {
-    case .none: return .end(consumed: 0)
-    case .untilClose: return .data(skipped: 0, byteCount: bytes.byteCount)
-    case .length:
-      guard remaining > 0 else { return .end(consumed: 0) }
-      let count = Int(min(UInt64(bytes.byteCount), remaining))
-      remaining -= UInt64(count)
-      isComplete = remaining == 0
-      return .data(skipped: 0, byteCount: count)
-    case .chunked: return nextChunk(bytes)
+    /// What the next bytes are.
+    enum Step: BitwiseCopyable {
+        /// Payload: the first `skipped` bytes are framing, `byteCount` bytes of body follow.
+        case data(skipped: Int, byteCount: Int)
+        /// Framing only; more must come.
+        case needMore(consumed: Int)
+        /// The body ended within or after these bytes.
+        case end(consumed: Int)
+        /// The framing is broken.
+        case fault(HTTP1Fault)
     }
-  }
 
-  private mutating func nextChunk(_ bytes: RawSpan) -> Step {
-    switch chunks.next(bytes) {
-    case .data(let range):
-      return .data(skipped: range.lowerBound, byteCount: range.count)
-    case .needMore(let consumed):
-      return .needMore(consumed: consumed)
-    case .end(let consumed):
-      isComplete = true
-      return .end(consumed: consumed)
-    case .fault(let fault):
-      return .fault(fault)
+    /// Takes the next step over bytes that have arrived.
+    mutating func next(_ bytes: RawSpan) -> Step {
+        switch framing {
+        case .none: return .end(consumed: 0)
+        case .untilClose: return .data(skipped: 0, byteCount: bytes.byteCount)
+        case .length:
+            guard remaining > 0 else { return .end(consumed: 0) }
+            let count = Int(min(UInt64(bytes.byteCount), remaining))
+            remaining -= UInt64(count)
+            isComplete = remaining == 0
+            return .data(skipped: 0, byteCount: count)
+        case .chunked: return nextChunk(bytes)
+        }
     }
-  }
 
-  /// The peer has closed: whether that ends the body rightly.
-  mutating func peerClosed() -> Bool {
-    if framing == .untilClose { isComplete = true }
-    return isComplete
-  }
+    private mutating func nextChunk(_ bytes: RawSpan) -> Step {
+        switch chunks.next(bytes) {
+        case .data(let range):
+            return .data(skipped: range.lowerBound, byteCount: range.count)
+        case .needMore(let consumed):
+            return .needMore(consumed: consumed)
+        case .end(let consumed):
+            isComplete = true
+            return .end(consumed: consumed)
+        case .fault(let fault):
+            return .fault(fault)
+        }
+    }
+
+    /// The peer has closed: whether that ends the body rightly.
+    mutating func peerClosed() -> Bool {
+        if framing == .untilClose { isComplete = true }
+        return isComplete
+    }
 }

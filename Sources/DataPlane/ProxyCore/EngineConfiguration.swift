@@ -4,164 +4,164 @@ import MeshModel
 /// What the engine is to do, as values: the input of a `RoutingView`. Slots are stable numbers from
 /// `EngineSlots`; they index per-worker state that outlives views.
 package struct EngineConfiguration: Sendable {
-  /// Entry points by slot; slots without one are absent.
-  package var entries: [Int32: EngineEntry] = [:]
-  /// Clusters by slot.
-  package var clusters: [Int32: EngineCluster] = [:]
-  /// Listener names by slot, for logs.
-  package var listenerNames: [Int32: String] = [:]
+    /// Entry points by slot; slots without one are absent.
+    package var entries: [Int32: EngineEntry] = [:]
+    /// Clusters by slot.
+    package var clusters: [Int32: EngineCluster] = [:]
+    /// Listener names by slot, for logs.
+    package var listenerNames: [Int32: String] = [:]
 
-  /// Makes an empty configuration.
-  package init() {}
+    /// Makes an empty configuration.
+    package init() {}
 }
 
 /// What stands behind one listening socket, or one captured destination: virtual hosts.
 package struct EngineEntry: Sendable {
-  /// Whether the peer is outside the cluster: forwarding headers are then set anew.
-  package var isEdge: Bool
-  /// Virtual hosts; each pattern once.
-  package var hosts: [EngineHost]
-  /// The listener that answers for what belongs to no host, as a slot; -1 for none.
-  package var listener: Int32
-  /// The chain whose filters hear of protocol abuse at this entry point; -1 for none.
-  package var abuseChain: Int32
+    /// Whether the peer is outside the cluster: forwarding headers are then set anew.
+    package var isEdge: Bool
+    /// Virtual hosts; each pattern once.
+    package var hosts: [EngineHost]
+    /// The listener that answers for what belongs to no host, as a slot; -1 for none.
+    package var listener: Int32
+    /// The chain whose filters hear of protocol abuse at this entry point; -1 for none.
+    package var abuseChain: Int32
 
-  /// Makes an entry point.
-  package init(isEdge: Bool, hosts: [EngineHost], listener: Int32 = -1, abuseChain: Int32 = -1) {
-    self.isEdge = isEdge
-    self.hosts = hosts
-    self.listener = listener
-    self.abuseChain = abuseChain
-  }
+    /// Makes an entry point.
+    package init(isEdge: Bool, hosts: [EngineHost], listener: Int32 = -1, abuseChain: Int32 = -1) {
+        self.isEdge = isEdge
+        self.hosts = hosts
+        self.listener = listener
+        self.abuseChain = abuseChain
+    }
 }
 
 /// One virtual host of an entry point.
 package struct EngineHost: Sendable {
-  /// Which names it answers.
-  package var pattern: HostPattern
-  /// The listener it belongs to, as a slot: for metrics, plugins and the scope of blocks.
-  package var listener: Int32
-  /// Rules; the compiler sorts them by precedence and keeps this order among equals.
-  package var rules: [EngineRule]
+    /// Which names it answers.
+    package var pattern: HostPattern
+    /// The listener it belongs to, as a slot: for metrics, plugins and the scope of blocks.
+    package var listener: Int32
+    /// Rules; the compiler sorts them by precedence and keeps this order among equals.
+    package var rules: [EngineRule]
 
-  /// Makes a virtual host.
-  package init(pattern: HostPattern, listener: Int32, rules: [EngineRule]) {
-    self.pattern = pattern
-    self.listener = listener
-    self.rules = rules
-  }
+    /// Makes a virtual host.
+    package init(pattern: HostPattern, listener: Int32, rules: [EngineRule]) {
+        self.pattern = pattern
+        self.listener = listener
+        self.rules = rules
+    }
 }
 
 /// One match with what it leads to.
 package struct EngineRule: Sendable {
-  /// The conditions.
-  package var match: HTTPMatch
-  /// What is done.
-  package var action: EngineAction
+    /// The conditions.
+    package var match: HTTPMatch
+    /// What is done.
+    package var action: EngineAction
 
-  /// Makes a rule.
-  package init(match: HTTPMatch, action: EngineAction) {
-    self.match = match
-    self.action = action
-  }
+    /// Makes a rule.
+    package init(match: HTTPMatch, action: EngineAction) {
+        self.match = match
+        self.action = action
+    }
 }
 
 /// What is done with a matched request.
 package struct EngineAction: Sendable {
-  /// `namespace/name/rule`, for logs.
-  package var routeName: String
-  /// The route's metrics row; -1 for none.
-  package var routeRow: Int32
-  /// Shares; a cluster slot of -1 answers 500.
-  package var backends: [EngineBackend]
-  /// Applied to the request.
-  package var requestHeaders: HeaderModifier
-  /// Applied to the response.
-  package var responseHeaders: HeaderModifier
-  /// From head to the end of the response; `nil` or zero: none.
-  package var requestTimeout: Duration?
-  /// One try; `nil` or zero: none.
-  package var backendRequestTimeout: Duration?
-  /// The filter chain, an index into the chains handed over with the view; -1: none.
-  package var chain: Int32
+    /// `namespace/name/rule`, for logs.
+    package var routeName: String
+    /// The route's metrics row; -1 for none.
+    package var routeRow: Int32
+    /// Shares; a cluster slot of -1 answers 500.
+    package var backends: [EngineBackend]
+    /// Applied to the request.
+    package var requestHeaders: HeaderModifier
+    /// Applied to the response.
+    package var responseHeaders: HeaderModifier
+    /// From head to the end of the response; `nil` or zero: none.
+    package var requestTimeout: Duration?
+    /// One try; `nil` or zero: none.
+    package var backendRequestTimeout: Duration?
+    /// The filter chain, an index into the chains handed over with the view; -1: none.
+    package var chain: Int32
 
-  /// Makes an action.
-  package init(
-    routeName: String,
-    routeRow: Int32 = -1,
-    backends: [EngineBackend],
-    requestHeaders: HeaderModifier = HeaderModifier(),
-    responseHeaders: HeaderModifier = HeaderModifier(),
-    requestTimeout: Duration? = nil,
-    backendRequestTimeout: Duration? = nil,
-    chain: Int32 = -1
-  ) {
-    self.routeName = routeName
-    self.routeRow = routeRow
-    self.backends = backends
-    self.requestHeaders = requestHeaders
-    self.responseHeaders = responseHeaders
-    self.requestTimeout = requestTimeout
-    self.backendRequestTimeout = backendRequestTimeout
-    self.chain = chain
-  }
+    /// Makes an action.
+    package init(
+        routeName: String,
+        routeRow: Int32 = -1,
+        backends: [EngineBackend],
+        requestHeaders: HeaderModifier = HeaderModifier(),
+        responseHeaders: HeaderModifier = HeaderModifier(),
+        requestTimeout: Duration? = nil,
+        backendRequestTimeout: Duration? = nil,
+        chain: Int32 = -1
+    ) {
+        self.routeName = routeName
+        self.routeRow = routeRow
+        self.backends = backends
+        self.requestHeaders = requestHeaders
+        self.responseHeaders = responseHeaders
+        self.requestTimeout = requestTimeout
+        self.backendRequestTimeout = backendRequestTimeout
+        self.chain = chain
+    }
 }
 
 /// One share of an action.
 package struct EngineBackend: Sendable {
-  /// The cluster's slot; -1: the reference is invalid.
-  package var cluster: Int32
-  /// The share's weight.
-  package var weight: UInt32
-  /// Applied to the request after the action's.
-  package var requestHeaders: HeaderModifier
-  /// Applied to the response before the action's.
-  package var responseHeaders: HeaderModifier
+    /// The cluster's slot; -1: the reference is invalid.
+    package var cluster: Int32
+    /// The share's weight.
+    package var weight: UInt32
+    /// Applied to the request after the action's.
+    package var requestHeaders: HeaderModifier
+    /// Applied to the response before the action's.
+    package var responseHeaders: HeaderModifier
 
-  /// Makes a share.
-  package init(
-    cluster: Int32,
-    weight: UInt32 = 1,
-    requestHeaders: HeaderModifier = HeaderModifier(),
-    responseHeaders: HeaderModifier = HeaderModifier()
-  ) {
-    self.cluster = cluster
-    self.weight = weight
-    self.requestHeaders = requestHeaders
-    self.responseHeaders = responseHeaders
-  }
+    /// Makes a share.
+    package init(
+        cluster: Int32,
+        weight: UInt32 = 1,
+        requestHeaders: HeaderModifier = HeaderModifier(),
+        responseHeaders: HeaderModifier = HeaderModifier()
+    ) {
+        self.cluster = cluster
+        self.weight = weight
+        self.requestHeaders = requestHeaders
+        self.responseHeaders = responseHeaders
+    }
 }
 
 /// A cluster as the engine uses it.
 package struct EngineCluster: Sendable {
-  /// `namespace/name:port`, for logs and metrics.
-  package var name: String
-  /// How an endpoint is chosen.
-  package var algorithm: BalancingAlgorithm
-  /// Usable endpoints.
-  package var endpoints: [EngineEndpoint]
+    /// `namespace/name:port`, for logs and metrics.
+    package var name: String
+    /// How an endpoint is chosen.
+    package var algorithm: BalancingAlgorithm
+    /// Usable endpoints.
+    package var endpoints: [EngineEndpoint]
 
-  /// Makes a cluster.
-  package init(name: String, algorithm: BalancingAlgorithm, endpoints: [EngineEndpoint]) {
-    self.name = name
-    self.algorithm = algorithm
-    self.endpoints = endpoints
-  }
+    /// Makes a cluster.
+    package init(name: String, algorithm: BalancingAlgorithm, endpoints: [EngineEndpoint]) {
+        self.name = name
+        self.algorithm = algorithm
+        self.endpoints = endpoints
+    }
 }
 
 /// An endpoint with its stable slot.
 package struct EngineEndpoint: Sendable, BitwiseCopyable {
-  /// Where it listens.
-  package var address: SocketAddress
-  /// Its slot in per-worker state.
-  package var slot: Int32
-  /// The slot's generation: differs when the slot was given to another endpoint.
-  package var generation: UInt32
+    /// Where it listens.
+    package var address: SocketAddress
+    /// Its slot in per-worker state.
+    package var slot: Int32
+    /// The slot's generation: differs when the slot was given to another endpoint.
+    package var generation: UInt32
 
-  /// Makes an endpoint.
-  package init(address: SocketAddress, slot: Int32, generation: UInt32) {
-    self.address = address
-    self.slot = slot
-    self.generation = generation
-  }
+    /// Makes an endpoint.
+    package init(address: SocketAddress, slot: Int32, generation: UInt32) {
+        self.address = address
+        self.slot = slot
+        self.generation = generation
+    }
 }

@@ -1,151 +1,151 @@
 /// What one worker's engine counts.
 package enum EngineCounter: Int, CaseIterable, Sendable {
-  case downstreamConnections, upstreamConnections, requests, bytesReceived, bytesSent, retries
-  case protocolErrors, tlsHandshakes, tlsErrors, http2Sessions
-  case connectionLimitHits, exchangeLimitHits, bufferLimitHits, poolLimitHits, triesLimitHits
-  case discardLimitHits, headLimitHits
-  case headerTimeouts, idleTimeouts, bodyTimeouts, sendTimeouts, connectTimeouts
-  case upstreamTimeouts, poolIdleTimeouts
-  case blockedConnections, dryRunBlockedConnections
-  case staleHandles, logLines, filterOverruns, filterErrors, bodyLimitHits
-  case responsesWithoutStatus, responses1xx, responses2xx, responses3xx, responses4xx
-  case responses5xx
+    case downstreamConnections, upstreamConnections, requests, bytesReceived, bytesSent, retries
+    case protocolErrors, tlsHandshakes, tlsErrors, http2Sessions
+    case connectionLimitHits, exchangeLimitHits, bufferLimitHits, poolLimitHits, triesLimitHits
+    case discardLimitHits, headLimitHits
+    case headerTimeouts, idleTimeouts, bodyTimeouts, sendTimeouts, connectTimeouts
+    case upstreamTimeouts, poolIdleTimeouts
+    case blockedConnections, dryRunBlockedConnections
+    case staleHandles, logLines, filterOverruns, filterErrors, bodyLimitHits
+    case responsesWithoutStatus, responses1xx, responses2xx, responses3xx, responses4xx
+    case responses5xx
 
-  /// The Prometheus name.
-  package var metricName: String {
-    switch self {
-    case .downstreamConnections: "martlet_downstream_connections_total"
-    case .upstreamConnections: "martlet_upstream_connections_total"
-    case .requests: "martlet_http_requests_total"
-    case .bytesReceived: "martlet_http_request_body_bytes_total"
-    case .bytesSent: "martlet_http_response_body_bytes_total"
-    case .retries: "martlet_http_retries_total"
-    case .protocolErrors: "martlet_http_protocol_errors_total"
-    case .tlsHandshakes: "martlet_tls_handshakes_total"
-    case .tlsErrors: "martlet_tls_errors_total"
-    case .http2Sessions: "martlet_http2_sessions_total"
-    case .connectionLimitHits: "martlet_limit_connections_hits_total"
-    case .exchangeLimitHits: "martlet_limit_exchanges_hits_total"
-    case .bufferLimitHits: "martlet_limit_buffer_blocks_hits_total"
-    case .poolLimitHits: "martlet_limit_idle_per_endpoint_hits_total"
-    case .triesLimitHits: "martlet_limit_tries_hits_total"
-    case .discardLimitHits: "martlet_limit_discard_bytes_hits_total"
-    case .headLimitHits: "martlet_limit_head_hits_total"
-    case .headerTimeouts: "martlet_limit_header_timeout_hits_total"
-    case .idleTimeouts: "martlet_limit_idle_timeout_hits_total"
-    case .bodyTimeouts: "martlet_limit_body_timeout_hits_total"
-    case .sendTimeouts: "martlet_limit_send_timeout_hits_total"
-    case .connectTimeouts: "martlet_limit_connect_timeout_hits_total"
-    case .upstreamTimeouts: "martlet_limit_upstream_timeout_hits_total"
-    case .poolIdleTimeouts: "martlet_limit_pool_idle_timeout_hits_total"
-    case .blockedConnections: "martlet_blocked_connections_total"
-    case .dryRunBlockedConnections: "martlet_dry_run_blocked_connections_total"
-    case .staleHandles: "martlet_stale_handles_total"
-    case .logLines: "martlet_access_log_lines_total"
-    case .filterErrors: "martlet_filter_errors_total"
-    case .bodyLimitHits: "martlet_limit_filter_body_hits_total"
-    case .filterOverruns: "martlet_limit_filter_time_hits_total"
-    case .responsesWithoutStatus: "martlet_http_responses_aborted_total"
-    case .responses1xx: "martlet_http_responses_1xx_total"
-    case .responses2xx: "martlet_http_responses_2xx_total"
-    case .responses3xx: "martlet_http_responses_3xx_total"
-    case .responses4xx: "martlet_http_responses_4xx_total"
-    case .responses5xx: "martlet_http_responses_5xx_total"
+    /// The Prometheus name.
+    package var metricName: String {
+        switch self {
+        case .downstreamConnections: "martlet_downstream_connections_total"
+        case .upstreamConnections: "martlet_upstream_connections_total"
+        case .requests: "martlet_http_requests_total"
+        case .bytesReceived: "martlet_http_request_body_bytes_total"
+        case .bytesSent: "martlet_http_response_body_bytes_total"
+        case .retries: "martlet_http_retries_total"
+        case .protocolErrors: "martlet_http_protocol_errors_total"
+        case .tlsHandshakes: "martlet_tls_handshakes_total"
+        case .tlsErrors: "martlet_tls_errors_total"
+        case .http2Sessions: "martlet_http2_sessions_total"
+        case .connectionLimitHits: "martlet_limit_connections_hits_total"
+        case .exchangeLimitHits: "martlet_limit_exchanges_hits_total"
+        case .bufferLimitHits: "martlet_limit_buffer_blocks_hits_total"
+        case .poolLimitHits: "martlet_limit_idle_per_endpoint_hits_total"
+        case .triesLimitHits: "martlet_limit_tries_hits_total"
+        case .discardLimitHits: "martlet_limit_discard_bytes_hits_total"
+        case .headLimitHits: "martlet_limit_head_hits_total"
+        case .headerTimeouts: "martlet_limit_header_timeout_hits_total"
+        case .idleTimeouts: "martlet_limit_idle_timeout_hits_total"
+        case .bodyTimeouts: "martlet_limit_body_timeout_hits_total"
+        case .sendTimeouts: "martlet_limit_send_timeout_hits_total"
+        case .connectTimeouts: "martlet_limit_connect_timeout_hits_total"
+        case .upstreamTimeouts: "martlet_limit_upstream_timeout_hits_total"
+        case .poolIdleTimeouts: "martlet_limit_pool_idle_timeout_hits_total"
+        case .blockedConnections: "martlet_blocked_connections_total"
+        case .dryRunBlockedConnections: "martlet_dry_run_blocked_connections_total"
+        case .staleHandles: "martlet_stale_handles_total"
+        case .logLines: "martlet_access_log_lines_total"
+        case .filterErrors: "martlet_filter_errors_total"
+        case .bodyLimitHits: "martlet_limit_filter_body_hits_total"
+        case .filterOverruns: "martlet_limit_filter_time_hits_total"
+        case .responsesWithoutStatus: "martlet_http_responses_aborted_total"
+        case .responses1xx: "martlet_http_responses_1xx_total"
+        case .responses2xx: "martlet_http_responses_2xx_total"
+        case .responses3xx: "martlet_http_responses_3xx_total"
+        case .responses4xx: "martlet_http_responses_4xx_total"
+        case .responses5xx: "martlet_http_responses_5xx_total"
+        }
     }
-  }
 
-  /// The counter of responses of a status.
-  static func responses(status: UInt16) -> EngineCounter {
-    switch status {
-    case 100..<200: .responses1xx
-    case 200..<300: .responses2xx
-    case 300..<400: .responses3xx
-    case 400..<500: .responses4xx
-    case 500..<600: .responses5xx
-    default: .responsesWithoutStatus
+    /// The counter of responses of a status.
+    static func responses(status: UInt16) -> EngineCounter {
+        switch status {
+        case 100..<200: .responses1xx
+        case 200..<300: .responses2xx
+        case 300..<400: .responses3xx
+        case 400..<500: .responses4xx
+        case 500..<600: .responses5xx
+        default: .responsesWithoutStatus
+        }
     }
-  }
 }
 
 /// One worker's counts: written by the worker alone, copied out for a scrape on its thread.
 package final class EngineCounters {
-  private let counts = Table<UInt64>(count: EngineCounter.allCases.count, repeating: 0)
+    private let counts = Table<UInt64>(count: EngineCounter.allCases.count, repeating: 0)
 
-  /// A count.
-  package subscript(counter: EngineCounter) -> UInt64 {
-    get { counts[counter.rawValue] }
-    set { counts[counter.rawValue] = newValue }
-  }
+    /// A count.
+    package subscript(counter: EngineCounter) -> UInt64 {
+        get { counts[counter.rawValue] }
+        set { counts[counter.rawValue] = newValue }
+    }
 
-  /// Counts one more.
-  @inline(__always)
-  func count(_ counter: EngineCounter, by amount: UInt64 = 1) {
-    counts[counter.rawValue] &+= amount
-  }
+    /// Counts one more.
+    @inline(__always)
+    func count(_ counter: EngineCounter, by amount: UInt64 = 1) {
+        counts[counter.rawValue] &+= amount
+    }
 
-  /// All counts, in the order of `EngineCounter.allCases`.
-  package var values: [UInt64] { EngineCounter.allCases.map { self[$0] } }
+    /// All counts, in the order of `EngineCounter.allCases`.
+    package var values: [UInt64] { EngineCounter.allCases.map { self[$0] } }
 }
 
 /// Counts of one listener, route or cluster on one worker.
 package struct TrafficRow: BitwiseCopyable, Sendable {
-  /// Upper bounds of the duration buckets, nanoseconds; a last one takes the rest.
-  package static let durationBounds: [UInt64] = [
-    500_000, 1_000_000, 2_500_000, 5_000_000, 10_000_000, 25_000_000, 50_000_000, 100_000_000,
-    250_000_000, 500_000_000, 1_000_000_000, 2_500_000_000, 5_000_000_000, 10_000_000_000,
-  ]
+    /// Upper bounds of the duration buckets, nanoseconds; a last one takes the rest.
+    package static let durationBounds: [UInt64] = [
+        500_000, 1_000_000, 2_500_000, 5_000_000, 10_000_000, 25_000_000, 50_000_000, 100_000_000,
+        250_000_000, 500_000_000, 1_000_000_000, 2_500_000_000, 5_000_000_000, 10_000_000_000,
+    ]
 
-  /// Requests by class of status: 0 aborted, 1xx to 5xx.
-  package var requests: InlineArray<6, UInt64> = .init(repeating: 0)
-  /// Bytes of request bodies.
-  package var bytesReceived: UInt64 = 0
-  /// Bytes of response bodies.
-  package var bytesSent: UInt64 = 0
-  /// Sum of durations, nanoseconds.
-  package var durationSum: UInt64 = 0
-  /// Durations by bucket.
-  package var durations: InlineArray<15, UInt64> = .init(repeating: 0)
+    /// Requests by class of status: 0 aborted, 1xx to 5xx.
+    package var requests: InlineArray<6, UInt64> = .init(repeating: 0)
+    /// Bytes of request bodies.
+    package var bytesReceived: UInt64 = 0
+    /// Bytes of response bodies.
+    package var bytesSent: UInt64 = 0
+    /// Sum of durations, nanoseconds.
+    package var durationSum: UInt64 = 0
+    /// Durations by bucket.
+    package var durations: InlineArray<15, UInt64> = .init(repeating: 0)
 
-  /// Makes a row of zero.
-  package init() {}
+    /// Makes a row of zero.
+    package init() {}
 
-  /// Counts an ended exchange.
-  mutating func count(status: UInt16, received: UInt64, sent: UInt64, nanoseconds: UInt64) {
-    requests[Int(min(status / 100, 5))] &+= 1
-    bytesReceived &+= received
-    bytesSent &+= sent
-    durationSum &+= nanoseconds
-    durations[TrafficRow.bucket(of: nanoseconds)] &+= 1
-  }
-
-  /// Adds another worker's row.
-  package mutating func add(_ other: TrafficRow) {
-    for index in requests.indices { requests[index] &+= other.requests[index] }
-    for index in durations.indices { durations[index] &+= other.durations[index] }
-    bytesReceived &+= other.bytesReceived
-    bytesSent &+= other.bytesSent
-    durationSum &+= other.durationSum
-  }
-
-  /// Twice-a-decade-and-a-bit buckets found by comparison: most requests take the first few.
-  @inline(__always)
-  private static func bucket(of nanoseconds: UInt64) -> Int {
-    switch nanoseconds {
-    case ...500_000: 0
-    case ...1_000_000: 1
-    case ...2_500_000: 2
-    case ...5_000_000: 3
-    case ...10_000_000: 4
-    case ...25_000_000: 5
-    case ...50_000_000: 6
-    case ...100_000_000: 7
-    case ...250_000_000: 8
-    case ...500_000_000: 9
-    case ...1_000_000_000: 10
-    case ...2_500_000_000: 11
-    case ...5_000_000_000: 12
-    case ...10_000_000_000: 13
-    default: 14
+    /// Counts an ended exchange.
+    mutating func count(status: UInt16, received: UInt64, sent: UInt64, nanoseconds: UInt64) {
+        requests[Int(min(status / 100, 5))] &+= 1
+        bytesReceived &+= received
+        bytesSent &+= sent
+        durationSum &+= nanoseconds
+        durations[TrafficRow.bucket(of: nanoseconds)] &+= 1
     }
-  }
+
+    /// Adds another worker's row.
+    package mutating func add(_ other: TrafficRow) {
+        for index in requests.indices { requests[index] &+= other.requests[index] }
+        for index in durations.indices { durations[index] &+= other.durations[index] }
+        bytesReceived &+= other.bytesReceived
+        bytesSent &+= other.bytesSent
+        durationSum &+= other.durationSum
+    }
+
+    /// Twice-a-decade-and-a-bit buckets found by comparison: most requests take the first few.
+    @inline(__always)
+    private static func bucket(of nanoseconds: UInt64) -> Int {
+        switch nanoseconds {
+        case ...500_000: 0
+        case ...1_000_000: 1
+        case ...2_500_000: 2
+        case ...5_000_000: 3
+        case ...10_000_000: 4
+        case ...25_000_000: 5
+        case ...50_000_000: 6
+        case ...100_000_000: 7
+        case ...250_000_000: 8
+        case ...500_000_000: 9
+        case ...1_000_000_000: 10
+        case ...2_500_000_000: 11
+        case ...5_000_000_000: 12
+        case ...10_000_000_000: 13
+        default: 14
+        }
+    }
 }

@@ -1,69 +1,69 @@
 /// The bounds of one worker's HTTP engine. Every one has a counter in `EngineCounters` and a line in
 /// `/config`.
 package struct EngineLimits: Sendable, BitwiseCopyable {
-  /// Connections of both sides. Bounds memory: about 300 bytes each, idle.
-  package var connectionMax = 32_768
-  /// Requests in hand. Bounds memory: a block each.
-  package var exchangeMax = 8_192
-  /// Blocks of 32 KiB for heads and blocked output. Bounds memory under slow peers.
-  package var bufferBlockMax = 16_384
-  /// Idle connections kept for one endpoint.
-  package var idlePerEndpointMax = 256
-  /// Connections that one exchange may try.
-  package var triesMax: UInt8 = 3
-  /// Bytes thrown away of a request whose response is out already.
-  package var discardByteLimit = 1 << 20
-  /// From the first byte of a head to its last: slow heads hold a connection no longer.
-  package var headerTimeout = Duration.seconds(10)
-  /// For the rest of a request whose response is out already.
-  package var discardTimeout = Duration.seconds(5)
-  /// Between requests of a connection.
-  package var idleTimeout = Duration.seconds(75)
-  /// Between two arrivals of a request's body.
-  package var bodyTimeout = Duration.seconds(30)
-  /// For the client to take some of a blocked response.
-  package var sendTimeout = Duration.seconds(30)
-  /// For TCP to an endpoint.
-  package var connectTimeout = Duration.seconds(5)
-  /// Between two arrivals from an endpoint that owes a response.
-  package var upstreamIdleTimeout = Duration.seconds(60)
-  /// An idle upstream connection is closed after this.
-  package var poolIdleTimeout = Duration.seconds(50)
-  /// How a request head is bounded: 16 KiB, 128 fields.
-  package var head = HeadLimits(headByteLimit: 16_384, fieldCountMax: 128)
+    /// Connections of both sides. Bounds memory: about 300 bytes each, idle.
+    package var connectionMax = 32_768
+    /// Requests in hand. Bounds memory: a block each.
+    package var exchangeMax = 8_192
+    /// Blocks of 32 KiB for heads and blocked output. Bounds memory under slow peers.
+    package var bufferBlockMax = 16_384
+    /// Idle connections kept for one endpoint.
+    package var idlePerEndpointMax = 256
+    /// Connections that one exchange may try.
+    package var triesMax: UInt8 = 3
+    /// Bytes thrown away of a request whose response is out already.
+    package var discardByteLimit = 1 << 20
+    /// From the first byte of a head to its last: slow heads hold a connection no longer.
+    package var headerTimeout = Duration.seconds(10)
+    /// For the rest of a request whose response is out already.
+    package var discardTimeout = Duration.seconds(5)
+    /// Between requests of a connection.
+    package var idleTimeout = Duration.seconds(75)
+    /// Between two arrivals of a request's body.
+    package var bodyTimeout = Duration.seconds(30)
+    /// For the client to take some of a blocked response.
+    package var sendTimeout = Duration.seconds(30)
+    /// For TCP to an endpoint.
+    package var connectTimeout = Duration.seconds(5)
+    /// Between two arrivals from an endpoint that owes a response.
+    package var upstreamIdleTimeout = Duration.seconds(60)
+    /// An idle upstream connection is closed after this.
+    package var poolIdleTimeout = Duration.seconds(50)
+    /// How a request head is bounded: 16 KiB, 128 fields.
+    package var head = HeadLimits(headByteLimit: 16_384, fieldCountMax: 128)
 
-  /// Makes the default limits.
-  package init() {}
+    /// Makes the default limits.
+    package init() {}
 }
 
 extension Duration {
-  /// The whole nanoseconds; negative durations count as zero.
-  var wholeNanoseconds: UInt64 {
-    guard self > .zero else { return 0 }
-    let parts = components
-    return UInt64(parts.seconds) * 1_000_000_000 + UInt64(parts.attoseconds / 1_000_000_000)
-  }
+    /// The whole nanoseconds; negative durations count as zero.
+    var wholeNanoseconds: UInt64 {
+        guard self > .zero else { return 0 }
+        let parts = components
+        return UInt64(parts.seconds) * 1_000_000_000 + UInt64(parts.attoseconds / 1_000_000_000)
+    }
 }
 
 /// The limits' times in the form the engine uses: nanoseconds.
 struct EngineTimeouts: BitwiseCopyable {
-  let header: UInt64
-  let idle: UInt64
-  let body: UInt64
-  let discard: UInt64
-  let send: UInt64
-  let connect: UInt64
-  let upstreamIdle: UInt64
-  let poolIdle: UInt64
+    let header: UInt64
+    let idle: UInt64
+    let body: UInt64
+    let discard: UInt64
+    let send: UInt64
+    let connect: UInt64
+    let upstreamIdle: UInt64
+    let poolIdle: UInt64
 
-  init(_ limits: EngineLimits) {
-    header = limits.headerTimeout.wholeNanoseconds
-    idle = limits.idleTimeout.wholeNanoseconds
-    body = limits.bodyTimeout.wholeNanoseconds
-    discard = limits.discardTimeout.wholeNanoseconds
-    send = limits.sendTimeout.wholeNanoseconds
-    connect = limits.connectTimeout.wholeNanoseconds
-    upstreamIdle = limits.upstreamIdleTimeout.wholeNanoseconds
-    poolIdle = limits.poolIdleTimeout.wholeNanoseconds
-  }
+    init(_ limits: EngineLimits) {
+        header = limits.headerTimeout.wholeNanoseconds
+        idle = limits.idleTimeout.wholeNanoseconds
+        body = limits.bodyTimeout.wholeNanoseconds
+        discard = limits.discardTimeout.wholeNanoseconds
+        send = limits.sendTimeout.wholeNanoseconds
+        connect = limits.connectTimeout.wholeNanoseconds
+        upstreamIdle = limits.upstreamIdleTimeout.wholeNanoseconds
+        poolIdle = limits.poolIdleTimeout.wholeNanoseconds
+    }
 }

@@ -4,103 +4,103 @@ import MeshModel
 /// Gives stable small numbers to entry points, listeners, clusters and endpoints, so that
 /// per-worker state survives the swap of a view. One compiler owns it, on the control side.
 package struct EngineSlots: Sendable {
-  /// Greatest number of clusters, entry points or listeners.
-  package static let nameMax = 16_384
-  /// Greatest number of endpoints over all clusters.
-  package static let endpointMax = 65_536
+    /// Greatest number of clusters, entry points or listeners.
+    package static let nameMax = 16_384
+    /// Greatest number of endpoints over all clusters.
+    package static let endpointMax = 65_536
 
-  private struct EndpointKey: Hashable {
-    var cluster: ClusterID
-    var address: SocketAddress
-  }
+    private struct EndpointKey: Hashable {
+        var cluster: ClusterID
+        var address: SocketAddress
+    }
 
-  private var entries = Interner<String>(limit: EngineSlots.nameMax)
-  private var listeners = Interner<String>(limit: EngineSlots.nameMax)
-  private var clusters = Interner<ClusterID>(limit: EngineSlots.nameMax)
-  private var endpoints = Interner<EndpointKey>(limit: EngineSlots.endpointMax)
+    private var entries = Interner<String>(limit: EngineSlots.nameMax)
+    private var listeners = Interner<String>(limit: EngineSlots.nameMax)
+    private var clusters = Interner<ClusterID>(limit: EngineSlots.nameMax)
+    private var endpoints = Interner<EndpointKey>(limit: EngineSlots.endpointMax)
 
-  /// Makes an empty table.
-  package init() {}
+    /// Makes an empty table.
+    package init() {}
 
-  /// Begins a compilation: what is not asked for until `sweep` is given up there.
-  package mutating func begin() {
-    entries.begin()
-    listeners.begin()
-    clusters.begin()
-    endpoints.begin()
-  }
+    /// Begins a compilation: what is not asked for until `sweep` is given up there.
+    package mutating func begin() {
+        entries.begin()
+        listeners.begin()
+        clusters.begin()
+        endpoints.begin()
+    }
 
-  /// Frees what the last compilation did not ask for.
-  package mutating func sweep() {
-    entries.sweep()
-    listeners.sweep()
-    clusters.sweep()
-    endpoints.sweep()
-  }
+    /// Frees what the last compilation did not ask for.
+    package mutating func sweep() {
+        entries.sweep()
+        listeners.sweep()
+        clusters.sweep()
+        endpoints.sweep()
+    }
 
-  /// The slot of an entry point; `nil` when all are taken.
-  package mutating func entry(_ name: String) -> Int32? { entries.slot(of: name)?.slot }
+    /// The slot of an entry point; `nil` when all are taken.
+    package mutating func entry(_ name: String) -> Int32? { entries.slot(of: name)?.slot }
 
-  /// The slot of a listener; `nil` when all are taken.
-  package mutating func listener(_ name: String) -> Int32? { listeners.slot(of: name)?.slot }
+    /// The slot of a listener; `nil` when all are taken.
+    package mutating func listener(_ name: String) -> Int32? { listeners.slot(of: name)?.slot }
 
-  /// The slot of a cluster; `nil` when all are taken.
-  package mutating func cluster(_ id: ClusterID) -> Int32? { clusters.slot(of: id)?.slot }
+    /// The slot of a cluster; `nil` when all are taken.
+    package mutating func cluster(_ id: ClusterID) -> Int32? { clusters.slot(of: id)?.slot }
 
-  /// The slot of a cluster's endpoint; `nil` when all are taken.
-  package mutating func endpoint(
-    _ cluster: ClusterID,
-    _ address: SocketAddress
-  ) -> EngineEndpoint? {
-    let key = EndpointKey(cluster: cluster, address: address)
-    guard let (slot, generation) = endpoints.slot(of: key) else { return nil }
-    return EngineEndpoint(address: address, slot: slot, generation: generation)
-  }
+    /// The slot of a cluster's endpoint; `nil` when all are taken.
+    package mutating func endpoint(
+        _ cluster: ClusterID,
+        _ address: SocketAddress
+    ) -> EngineEndpoint? {
+        let key = EndpointKey(cluster: cluster, address: address)
+        guard let (slot, generation) = endpoints.slot(of: key) else { return nil }
+        return EngineEndpoint(address: address, slot: slot, generation: generation)
+    }
 }
 
 /// Numbers for keys: the same key keeps its number while it is asked for in every round; a number
 /// given up is handed out again under a new generation.
 struct Interner<Key: Hashable & Sendable>: Sendable {
-  private struct Entry {
-    var slot: Int32
-    var generation: UInt32
-    var round: UInt64
-  }
-
-  private let limit: Int
-  private var entries: [Key: Entry] = [:]
-  private var free: [Entry] = []
-  private var nextSlot: Int32 = 0
-  private var round: UInt64 = 0
-
-  init(limit: Int) { self.limit = limit }
-
-  mutating func begin() { round += 1 }
-
-  mutating func slot(of key: Key) -> (slot: Int32, generation: UInt32)? {
-    if var entry = entries[key] {
-      entry.round = round
-      entries[key] = entry
-      return (entry.slot, entry.generation)
+    private struct Entry {
+        var slot: Int32
+        var generation: UInt32
+        var round: UInt64
     }
-    var entry: Entry
-    if let reused = free.popLast() {
-      entry = reused
-      entry.generation += 1
-    } else {
-      guard Int(nextSlot) < limit else { return nil }
-      entry = Entry(slot: nextSlot, generation: 1, round: round)
-      nextSlot += 1
-    }
-    entry.round = round
-    entries[key] = entry
-    return (entry.slot, entry.generation)
-  }
 
-  mutating func sweep() {
-    for (key, entry) in entries where entry.round != round {
-      entries[key] = nil
-      free.append(entry)
+    private let limit: Int
+    private var entries: [Key: Entry] = [:]
+    private var free: [Entry] = []
+    private var nextSlot: Int32 = 0
+    private var round: UInt64 = 0
+
+    init(limit: Int) { self.limit = limit }
+
+    mutating func begin() { round += 1 }
+
+    mutating func slot(of key: Key) -> (slot: Int32, generation: UInt32)? {
+        if var entry = entries[key] {
+            entry.round = round
+            entries[key] = entry
+            return (entry.slot, entry.generation)
+        }
+        var entry: Entry
+        if let reused = free.popLast() {
+            entry = reused
+            entry.generation += 1
+        } else {
+            guard Int(nextSlot) < limit else { return nil }
+            entry = Entry(slot: nextSlot, generation: 1, round: round)
+            nextSlot += 1
+        }
+        entry.round = round
+        entries[key] = entry
+        return (entry.slot, entry.generation)
     }
-  }
+
+    mutating func sweep() {
+        for (key, entry) in entries where entry.round != round {
+            entries[key] = nil
+            free.append(entry)
+        }
+    }
 }

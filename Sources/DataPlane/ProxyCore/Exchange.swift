@@ -6,173 +6,173 @@ typealias ExchangeHandle = Handle<Exchange>
 /// A request head in its exchange's block: offsets from the block's start, neutral to the protocol
 /// it came by.
 package struct RequestHead: BitwiseCopyable {
-  var method = HTTPMethod.other
-  var methodOffset: Int32 = 0
-  var methodLength: Int32 = 0
-  /// Path and query.
-  var pathOffset: Int32 = 0
-  var pathLength: Int32 = 0
-  /// The path alone.
-  var pathOnlyLength: Int32 = 0
-  var authorityOffset: Int32 = 0
-  var authorityLength: Int32 = 0
-  var minorVersion: UInt8 = 1
-  var isHTTP2 = false
-  var isTLS = false
-  var framing = BodyFraming.none
-  var fieldCount: Int32 = 0
-  /// Bytes of the block in use by head and appended text.
-  var byteCount: Int32 = 0
+    var method = HTTPMethod.other
+    var methodOffset: Int32 = 0
+    var methodLength: Int32 = 0
+    /// Path and query.
+    var pathOffset: Int32 = 0
+    var pathLength: Int32 = 0
+    /// The path alone.
+    var pathOnlyLength: Int32 = 0
+    var authorityOffset: Int32 = 0
+    var authorityLength: Int32 = 0
+    var minorVersion: UInt8 = 1
+    var isHTTP2 = false
+    var isTLS = false
+    var framing = BodyFraming.none
+    var fieldCount: Int32 = 0
+    /// Bytes of the block in use by head and appended text.
+    var byteCount: Int32 = 0
 }
 
 /// One request with its response, whatever protocols carry them.
 package struct Exchange: BitwiseCopyable {
-  /// What is true of it now.
-  struct Flags: OptionSet, BitwiseCopyable {
-    let rawValue: UInt32
+    /// What is true of it now.
+    struct Flags: OptionSet, BitwiseCopyable {
+        let rawValue: UInt32
 
-    /// The whole request has been received.
-    static let requestEnded = Flags(rawValue: 1 << 0)
-    /// The response's head has gone downstream.
-    static let responseStarted = Flags(rawValue: 1 << 1)
-    /// The whole response has been received from upstream.
-    static let responseEnded = Flags(rawValue: 1 << 2)
-    /// The response body goes downstream in chunks.
-    static let chunkedResponse = Flags(rawValue: 1 << 3)
-    /// Some of the request's body has been forwarded.
-    static let bodyForwarded = Flags(rawValue: 1 << 4)
-    /// A filter holds it.
-    static let paused = Flags(rawValue: 1 << 5)
-    /// A filter waits for the whole body.
-    static let buffering = Flags(rawValue: 1 << 6)
-    /// The response is a local reply.
-    static let local = Flags(rawValue: 1 << 7)
-    /// The response carries no body, whatever its head says.
-    static let bodyless = Flags(rawValue: 1 << 8)
-    /// The head has been handed to an upstream connection.
-    static let dispatched = Flags(rawValue: 1 << 9)
-    /// A filter of the chain wants the response.
-    static let filtersResponse = Flags(rawValue: 1 << 10)
-    /// HTTP/2: the downstream stream is gone.
-    static let streamClosed = Flags(rawValue: 1 << 11)
-    /// Holds its chain's set.
-    static let usesChain = Flags(rawValue: 1 << 12)
-    /// A filter of the chain wants the request's body as it comes.
-    static let filtersBody = Flags(rawValue: 1 << 13)
-  }
+        /// The whole request has been received.
+        static let requestEnded = Flags(rawValue: 1 << 0)
+        /// The response's head has gone downstream.
+        static let responseStarted = Flags(rawValue: 1 << 1)
+        /// The whole response has been received from upstream.
+        static let responseEnded = Flags(rawValue: 1 << 2)
+        /// The response body goes downstream in chunks.
+        static let chunkedResponse = Flags(rawValue: 1 << 3)
+        /// Some of the request's body has been forwarded.
+        static let bodyForwarded = Flags(rawValue: 1 << 4)
+        /// A filter holds it.
+        static let paused = Flags(rawValue: 1 << 5)
+        /// A filter waits for the whole body.
+        static let buffering = Flags(rawValue: 1 << 6)
+        /// The response is a local reply.
+        static let local = Flags(rawValue: 1 << 7)
+        /// The response carries no body, whatever its head says.
+        static let bodyless = Flags(rawValue: 1 << 8)
+        /// The head has been handed to an upstream connection.
+        static let dispatched = Flags(rawValue: 1 << 9)
+        /// A filter of the chain wants the response.
+        static let filtersResponse = Flags(rawValue: 1 << 10)
+        /// HTTP/2: the downstream stream is gone.
+        static let streamClosed = Flags(rawValue: 1 << 11)
+        /// Holds its chain's set.
+        static let usesChain = Flags(rawValue: 1 << 12)
+        /// A filter of the chain wants the request's body as it comes.
+        static let filtersBody = Flags(rawValue: 1 << 13)
+    }
 
-  var downstream: ConnectionHandle
-  /// The HTTP/2 stream; 0 with HTTP/1.
-  var stream: Int32 = 0
-  var upstream = ConnectionHandle.none
-  var flags: Flags = []
-  /// Head bytes, field table and response operations.
-  var block: BufferPool.Block
-  var head = RequestHead()
-  var entry: Int32
-  var listener: Int32 = -1
-  var action = RoutedAction()
-  /// Request body held back for a filter or a connecting upstream (HTTP/2, buffering).
-  var requestBody = ByteQueue()
-  /// Response body waiting for the HTTP/2 stream's window.
-  var responseBody = ByteQueue()
-  var tries: UInt8 = 0
-  var filterPosition: Int16 = 0
-  var responseFlags: ResponseFlags = []
-  var status: UInt16 = 0
-  /// Monotonic times, nanoseconds; 0 for not yet.
-  var startNanoseconds: UInt64
-  var upstreamStartNanoseconds: UInt64 = 0
-  var upstreamHeadNanoseconds: UInt64 = 0
-  var bytesReceived: UInt64 = 0
-  var bytesSent: UInt64 = 0
-  /// The request id: 128 bits.
-  var requestID: (UInt64, UInt64) = (0, 0)
-  var upstreamAddress = SocketAddress(.anyIPv6, 0)
-  /// Which filter replied, an index of the chain; -1 for none.
-  var replier: Int16 = -1
-  /// The authenticated consumer's number; -1 for none.
-  var consumer: Int32 = -1
-  /// The limit of the filter that waits for the whole body.
-  var bodyByteLimit = 0
+    var downstream: ConnectionHandle
+    /// The HTTP/2 stream; 0 with HTTP/1.
+    var stream: Int32 = 0
+    var upstream = ConnectionHandle.none
+    var flags: Flags = []
+    /// Head bytes, field table and response operations.
+    var block: BufferPool.Block
+    var head = RequestHead()
+    var entry: Int32
+    var listener: Int32 = -1
+    var action = RoutedAction()
+    /// Request body held back for a filter or a connecting upstream (HTTP/2, buffering).
+    var requestBody = ByteQueue()
+    /// Response body waiting for the HTTP/2 stream's window.
+    var responseBody = ByteQueue()
+    var tries: UInt8 = 0
+    var filterPosition: Int16 = 0
+    var responseFlags: ResponseFlags = []
+    var status: UInt16 = 0
+    /// Monotonic times, nanoseconds; 0 for not yet.
+    var startNanoseconds: UInt64
+    var upstreamStartNanoseconds: UInt64 = 0
+    var upstreamHeadNanoseconds: UInt64 = 0
+    var bytesReceived: UInt64 = 0
+    var bytesSent: UInt64 = 0
+    /// The request id: 128 bits.
+    var requestID: (UInt64, UInt64) = (0, 0)
+    var upstreamAddress = SocketAddress(.anyIPv6, 0)
+    /// Which filter replied, an index of the chain; -1 for none.
+    var replier: Int16 = -1
+    /// The authenticated consumer's number; -1 for none.
+    var consumer: Int32 = -1
+    /// The limit of the filter that waits for the whole body.
+    var bodyByteLimit = 0
 }
 
 /// What an exchange keeps of the view it was routed by, so that it pins none.
 struct RoutedAction: BitwiseCopyable {
-  var cluster: Int32 = -1
-  var chain: Int32 = -1
-  /// The chain's set when the exchange was routed; chains of older sets live until their last
-  /// exchange ends.
-  var chainSet: UInt32 = 0
-  var routeRow: Int32 = -1
-  var requestTimeoutNanoseconds: UInt64 = 0
-  var backendTimeoutNanoseconds: UInt64 = 0
-  /// Header operations copied to the block: the response's, then the request's.
-  var responseOperationCount: Int32 = 0
-  var requestOperationCount: Int32 = 0
-  /// The route's name, copied to the block.
-  var routeNameOffset: Int32 = 0
-  var routeNameLength: Int32 = 0
+    var cluster: Int32 = -1
+    var chain: Int32 = -1
+    /// The chain's set when the exchange was routed; chains of older sets live until their last
+    /// exchange ends.
+    var chainSet: UInt32 = 0
+    var routeRow: Int32 = -1
+    var requestTimeoutNanoseconds: UInt64 = 0
+    var backendTimeoutNanoseconds: UInt64 = 0
+    /// Header operations copied to the block: the response's, then the request's.
+    var responseOperationCount: Int32 = 0
+    var requestOperationCount: Int32 = 0
+    /// The route's name, copied to the block.
+    var routeNameOffset: Int32 = 0
+    var routeNameLength: Int32 = 0
 }
 
 /// Where the parts of an exchange's block are.
 enum ExchangeBlock {
-  /// Room for the head's bytes and for text appended to it.
-  static let textByteLimit = 24_576
-  /// Where the field table begins.
-  static let fieldOffset = 24_576
-  /// Fields of a request, those added by the proxy included.
-  static let fieldMax = 256
-  /// Where copied operations begin.
-  static let operationOffset = fieldOffset + fieldMax * MemoryLayout<HeaderField>.stride
-  /// Operations that can be copied.
-  static let operationMax =
-    (BufferPool.blockByteCount - operationOffset) / MemoryLayout<OperationRow>.stride
+    /// Room for the head's bytes and for text appended to it.
+    static let textByteLimit = 24_576
+    /// Where the field table begins.
+    static let fieldOffset = 24_576
+    /// Fields of a request, those added by the proxy included.
+    static let fieldMax = 256
+    /// Where copied operations begin.
+    static let operationOffset = fieldOffset + fieldMax * MemoryLayout<HeaderField>.stride
+    /// Operations that can be copied.
+    static let operationMax =
+        (BufferPool.blockByteCount - operationOffset) / MemoryLayout<OperationRow>.stride
 }
 
 /// Why an exchange ended as it did; shown as Envoy's response flags.
 package struct ResponseFlags: OptionSet, BitwiseCopyable, Sendable {
-  /// The bits.
-  package let rawValue: UInt16
+    /// The bits.
+    package let rawValue: UInt16
 
-  /// Makes a set of bits.
-  package init(rawValue: UInt16) { self.rawValue = rawValue }
+    /// Makes a set of bits.
+    package init(rawValue: UInt16) { self.rawValue = rawValue }
 
-  /// `NR`: no route matched.
-  package static let noRoute = ResponseFlags(rawValue: 1 << 0)
-  /// `UH`: no endpoint is ready.
-  package static let noHealthyUpstream = ResponseFlags(rawValue: 1 << 1)
-  /// `UF`: no connection could be made.
-  package static let upstreamConnectFailure = ResponseFlags(rawValue: 1 << 2)
-  /// `UC`: the upstream closed the connection.
-  package static let upstreamClosed = ResponseFlags(rawValue: 1 << 3)
-  /// `UT`: the upstream took too long.
-  package static let upstreamTimeout = ResponseFlags(rawValue: 1 << 4)
-  /// `UPE`: the upstream broke the protocol.
-  package static let upstreamProtocolError = ResponseFlags(rawValue: 1 << 5)
-  /// `DC`: the client went away.
-  package static let downstreamClosed = ResponseFlags(rawValue: 1 << 6)
-  /// `DPE`: the client broke the protocol.
-  package static let downstreamProtocolError = ResponseFlags(rawValue: 1 << 7)
-  /// `UO`: a limit of the engine was reached.
-  package static let overflow = ResponseFlags(rawValue: 1 << 8)
-  /// `NC`: the backend reference is invalid.
-  package static let invalidBackend = ResponseFlags(rawValue: 1 << 9)
-  /// `FI`: a filter failed.
-  package static let filterFailure = ResponseFlags(rawValue: 1 << 10)
-  /// `LR`: a filter replied.
-  package static let localReply = ResponseFlags(rawValue: 1 << 11)
-  /// `DT`: the client took too long.
-  package static let downstreamTimeout = ResponseFlags(rawValue: 1 << 12)
-  /// `URX`: the tries were used up.
-  package static let triesUsedUp = ResponseFlags(rawValue: 1 << 13)
+    /// `NR`: no route matched.
+    package static let noRoute = ResponseFlags(rawValue: 1 << 0)
+    /// `UH`: no endpoint is ready.
+    package static let noHealthyUpstream = ResponseFlags(rawValue: 1 << 1)
+    /// `UF`: no connection could be made.
+    package static let upstreamConnectFailure = ResponseFlags(rawValue: 1 << 2)
+    /// `UC`: the upstream closed the connection.
+    package static let upstreamClosed = ResponseFlags(rawValue: 1 << 3)
+    /// `UT`: the upstream took too long.
+    package static let upstreamTimeout = ResponseFlags(rawValue: 1 << 4)
+    /// `UPE`: the upstream broke the protocol.
+    package static let upstreamProtocolError = ResponseFlags(rawValue: 1 << 5)
+    /// `DC`: the client went away.
+    package static let downstreamClosed = ResponseFlags(rawValue: 1 << 6)
+    /// `DPE`: the client broke the protocol.
+    package static let downstreamProtocolError = ResponseFlags(rawValue: 1 << 7)
+    /// `UO`: a limit of the engine was reached.
+    package static let overflow = ResponseFlags(rawValue: 1 << 8)
+    /// `NC`: the backend reference is invalid.
+    package static let invalidBackend = ResponseFlags(rawValue: 1 << 9)
+    /// `FI`: a filter failed.
+    package static let filterFailure = ResponseFlags(rawValue: 1 << 10)
+    /// `LR`: a filter replied.
+    package static let localReply = ResponseFlags(rawValue: 1 << 11)
+    /// `DT`: the client took too long.
+    package static let downstreamTimeout = ResponseFlags(rawValue: 1 << 12)
+    /// `URX`: the tries were used up.
+    package static let triesUsedUp = ResponseFlags(rawValue: 1 << 13)
 
-  /// Bits by their text, in the order they are shown.
-  static let names: [(flag: ResponseFlags, name: StaticString)] = [
-    (.noRoute, "NR"), (.noHealthyUpstream, "UH"), (.upstreamConnectFailure, "UF"),
-    (.upstreamClosed, "UC"), (.upstreamTimeout, "UT"), (.upstreamProtocolError, "UPE"),
-    (.downstreamClosed, "DC"), (.downstreamProtocolError, "DPE"), (.overflow, "UO"),
-    (.invalidBackend, "NC"), (.filterFailure, "FI"), (.localReply, "LR"),
-    (.downstreamTimeout, "DT"), (.triesUsedUp, "URX"),
-  ]
+    /// Bits by their text, in the order they are shown.
+    static let names: [(flag: ResponseFlags, name: StaticString)] = [
+        (.noRoute, "NR"), (.noHealthyUpstream, "UH"), (.upstreamConnectFailure, "UF"),
+        (.upstreamClosed, "UC"), (.upstreamTimeout, "UT"), (.upstreamProtocolError, "UPE"),
+        (.downstreamClosed, "DC"), (.downstreamProtocolError, "DPE"), (.overflow, "UO"),
+        (.invalidBackend, "NC"), (.filterFailure, "FI"), (.localReply, "LR"),
+        (.downstreamTimeout, "DT"), (.triesUsedUp, "URX"),
+    ]
 }

@@ -1,149 +1,149 @@
 /// When a filter is called in the life of an exchange.
 package struct FilterPhases: OptionSet, BitwiseCopyable, Sendable {
-  /// The bits.
-  package let rawValue: UInt16
+    /// The bits.
+    package let rawValue: UInt16
 
-  /// Makes a set of bits.
-  package init(rawValue: UInt16) { self.rawValue = rawValue }
+    /// Makes a set of bits.
+    package init(rawValue: UInt16) { self.rawValue = rawValue }
 
-  /// The request's head has arrived.
-  package static let requestHeaders = FilterPhases(rawValue: 1 << 0)
-  /// A piece of the request's body has arrived.
-  package static let requestData = FilterPhases(rawValue: 1 << 1)
-  /// The request's trailers have arrived.
-  package static let requestTrailers = FilterPhases(rawValue: 1 << 2)
-  /// The whole request is there, as the filter asked with `waitForAll`.
-  package static let request = FilterPhases(rawValue: 1 << 3)
-  /// The response's head has arrived.
-  package static let responseHeaders = FilterPhases(rawValue: 1 << 4)
-  /// A piece of the response's body has arrived.
-  package static let responseData = FilterPhases(rawValue: 1 << 5)
-  /// The response's trailers have arrived.
-  package static let responseTrailers = FilterPhases(rawValue: 1 << 6)
-  /// The whole response is there, as the filter asked with `waitForAll`.
-  package static let response = FilterPhases(rawValue: 1 << 7)
-  /// The exchange has ended.
-  package static let log = FilterPhases(rawValue: 1 << 8)
+    /// The request's head has arrived.
+    package static let requestHeaders = FilterPhases(rawValue: 1 << 0)
+    /// A piece of the request's body has arrived.
+    package static let requestData = FilterPhases(rawValue: 1 << 1)
+    /// The request's trailers have arrived.
+    package static let requestTrailers = FilterPhases(rawValue: 1 << 2)
+    /// The whole request is there, as the filter asked with `waitForAll`.
+    package static let request = FilterPhases(rawValue: 1 << 3)
+    /// The response's head has arrived.
+    package static let responseHeaders = FilterPhases(rawValue: 1 << 4)
+    /// A piece of the response's body has arrived.
+    package static let responseData = FilterPhases(rawValue: 1 << 5)
+    /// The response's trailers have arrived.
+    package static let responseTrailers = FilterPhases(rawValue: 1 << 6)
+    /// The whole response is there, as the filter asked with `waitForAll`.
+    package static let response = FilterPhases(rawValue: 1 << 7)
+    /// The exchange has ended.
+    package static let log = FilterPhases(rawValue: 1 << 8)
 }
 
 /// What a filter wants done.
 package enum FilterAction: Sendable {
-  /// Go on with the next filter.
-  case proceed
-  /// Answer with this; the exchange goes no further.
-  case reply(LocalReply)
-  /// Call again in phase `request` (or `response`) once the whole body is there. A body of more
-  /// than `byteLimit` bytes is answered with 413.
-  case waitForAll(byteLimit: Int)
-  /// Hold the exchange until `HTTPProxy.resume` is called with its token, or answer 500 once the
-  /// deadline has passed.
-  case pause(deadline: Duration)
+    /// Go on with the next filter.
+    case proceed
+    /// Answer with this; the exchange goes no further.
+    case reply(LocalReply)
+    /// Call again in phase `request` (or `response`) once the whole body is there. A body of more
+    /// than `byteLimit` bytes is answered with 413.
+    case waitForAll(byteLimit: Int)
+    /// Hold the exchange until `HTTPProxy.resume` is called with its token, or answer 500 once the
+    /// deadline has passed.
+    case pause(deadline: Duration)
 }
 
 /// A filter failed; its exchange is answered with 500.
 package struct FilterError: Error, Sendable {
-  /// What went wrong, for people.
-  package var reason: String
+    /// What went wrong, for people.
+    package var reason: String
 
-  /// Makes an error.
-  package init(_ reason: String) { self.reason = reason }
+    /// Makes an error.
+    package init(_ reason: String) { self.reason = reason }
 }
 
 /// One plugin at work on one worker. Called on the worker's thread only: no locks, no waiting, no
 /// allocation for exchanges that pass.
 package class Filter {
-  /// The plugin's name, as logs show it.
-  package final let name: String
-  /// When it wants to be called.
-  package final let phases: FilterPhases
-  /// How long one call may take, nanoseconds; a longer one is an overrun and costs a 500.
-  package final let timeBudgetNanoseconds: UInt64
+    /// The plugin's name, as logs show it.
+    package final let name: String
+    /// When it wants to be called.
+    package final let phases: FilterPhases
+    /// How long one call may take, nanoseconds; a longer one is an overrun and costs a 500.
+    package final let timeBudgetNanoseconds: UInt64
 
-  /// Makes a filter.
-  package init(name: String, phases: FilterPhases, timeBudget: Duration = .milliseconds(5)) {
-    self.name = name
-    self.phases = phases
-    timeBudgetNanoseconds = timeBudget.wholeNanoseconds
-  }
+    /// Makes a filter.
+    package init(name: String, phases: FilterPhases, timeBudget: Duration = .milliseconds(5)) {
+        self.name = name
+        self.phases = phases
+        timeBudgetNanoseconds = timeBudget.wholeNanoseconds
+    }
 
-  /// Phase `requestHeaders`.
-  ///
-  /// - Parameter endStream: whether the request has no body.
-  package func requestHeaders(
-    _ context: FilterContext,
-    endStream: Bool
-  ) throws(FilterError) -> FilterAction { .proceed }
+    /// Phase `requestHeaders`.
+    ///
+    /// - Parameter endStream: whether the request has no body.
+    package func requestHeaders(
+        _ context: FilterContext,
+        endStream: Bool
+    ) throws(FilterError) -> FilterAction { .proceed }
 
-  /// Phase `requestData`.
-  package func requestData(
-    _ context: FilterContext,
-    _ bytes: RawSpan,
-    endStream: Bool
-  ) throws(FilterError) -> FilterAction { .proceed }
+    /// Phase `requestData`.
+    package func requestData(
+        _ context: FilterContext,
+        _ bytes: RawSpan,
+        endStream: Bool
+    ) throws(FilterError) -> FilterAction { .proceed }
 
-  /// Phase `requestTrailers`.
-  package func requestTrailers(
-    _ context: FilterContext
-  ) throws(FilterError) -> FilterAction { .proceed }
+    /// Phase `requestTrailers`.
+    package func requestTrailers(
+        _ context: FilterContext
+    ) throws(FilterError) -> FilterAction { .proceed }
 
-  /// Phase `request`.
-  package func request(
-    _ context: FilterContext,
-    body: [UInt8]
-  ) throws(FilterError) -> FilterAction { .proceed }
+    /// Phase `request`.
+    package func request(
+        _ context: FilterContext,
+        body: [UInt8]
+    ) throws(FilterError) -> FilterAction { .proceed }
 
-  /// Phase `responseHeaders`.
-  ///
-  /// - Parameter endStream: whether the response has no body.
-  package func responseHeaders(
-    _ context: FilterContext,
-    endStream: Bool
-  ) throws(FilterError) -> FilterAction { .proceed }
+    /// Phase `responseHeaders`.
+    ///
+    /// - Parameter endStream: whether the response has no body.
+    package func responseHeaders(
+        _ context: FilterContext,
+        endStream: Bool
+    ) throws(FilterError) -> FilterAction { .proceed }
 
-  /// Phase `responseData`.
-  package func responseData(
-    _ context: FilterContext,
-    _ bytes: RawSpan,
-    endStream: Bool
-  ) throws(FilterError) -> FilterAction { .proceed }
+    /// Phase `responseData`.
+    package func responseData(
+        _ context: FilterContext,
+        _ bytes: RawSpan,
+        endStream: Bool
+    ) throws(FilterError) -> FilterAction { .proceed }
 
-  /// Phase `responseTrailers`.
-  package func responseTrailers(
-    _ context: FilterContext
-  ) throws(FilterError) -> FilterAction { .proceed }
+    /// Phase `responseTrailers`.
+    package func responseTrailers(
+        _ context: FilterContext
+    ) throws(FilterError) -> FilterAction { .proceed }
 
-  /// Phase `response`.
-  package func response(
-    _ context: FilterContext,
-    body: [UInt8]
-  ) throws(FilterError) -> FilterAction { .proceed }
+    /// Phase `response`.
+    package func response(
+        _ context: FilterContext,
+        body: [UInt8]
+    ) throws(FilterError) -> FilterAction { .proceed }
 
-  /// Phase `log`: the exchange has ended; also called for local replies.
-  package func log(_ context: FilterContext) {}
+    /// Phase `log`: the exchange has ended; also called for local replies.
+    package func log(_ context: FilterContext) {}
 
-  /// A client broke the protocol before there was an exchange.
-  package func protocolAbuse(_ context: FilterContext) {}
+    /// A client broke the protocol before there was an exchange.
+    package func protocolAbuse(_ context: FilterContext) {}
 }
 
 /// The filters of one route on one worker, in order of execution.
 package struct FilterChain {
-  /// The filters.
-  package let filters: [Filter]
-  /// The union of their phases.
-  package let phases: FilterPhases
-  /// Set where a plugin's configuration was never valid: every request is answered with 500.
-  package let fault: String?
+    /// The filters.
+    package let filters: [Filter]
+    /// The union of their phases.
+    package let phases: FilterPhases
+    /// Set where a plugin's configuration was never valid: every request is answered with 500.
+    package let fault: String?
 
-  /// Makes a chain.
-  package init(_ filters: [Filter], fault: String? = nil) {
-    self.filters = filters
-    self.fault = fault
-    phases = filters.reduce(into: []) { $0.formUnion($1.phases) }
-  }
+    /// Makes a chain.
+    package init(_ filters: [Filter], fault: String? = nil) {
+        self.filters = filters
+        self.fault = fault
+        phases = filters.reduce(into: []) { $0.formUnion($1.phases) }
+    }
 }
 
 /// Names a paused exchange, for the resumption from another thread.
 package struct FilterToken: Hashable, Sendable {
-  let index: Int32
-  let generation: UInt32
+    let index: Int32
+    let generation: UInt32
 }

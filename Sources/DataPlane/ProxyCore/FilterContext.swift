@@ -3,211 +3,211 @@ import MeshModel
 
 /// A request for a block, as a filter makes it on its worker.
 package struct BlockRequest: Sendable {
-  /// The socket's peer.
-  package var source: IPAddress
-  /// The listener's slot.
-  package var listener: Int32
-  /// The address and port the client dialled.
-  package var destination: SocketAddress
-  /// For how long, nanoseconds.
-  package var ttlNanoseconds: UInt64
-  /// Only count.
-  package var dryRun: Bool
+    /// The socket's peer.
+    package var source: IPAddress
+    /// The listener's slot.
+    package var listener: Int32
+    /// The address and port the client dialled.
+    package var destination: SocketAddress
+    /// For how long, nanoseconds.
+    package var ttlNanoseconds: UInt64
+    /// Only count.
+    package var dryRun: Bool
 
-  /// Makes a request.
-  package init(
-    source: IPAddress,
-    listener: Int32,
-    destination: SocketAddress,
-    ttlNanoseconds: UInt64,
-    dryRun: Bool
-  ) {
-    self.source = source
-    self.listener = listener
-    self.destination = destination
-    self.ttlNanoseconds = ttlNanoseconds
-    self.dryRun = dryRun
-  }
+    /// Makes a request.
+    package init(
+        source: IPAddress,
+        listener: Int32,
+        destination: SocketAddress,
+        ttlNanoseconds: UInt64,
+        dryRun: Bool
+    ) {
+        self.source = source
+        self.listener = listener
+        self.destination = destination
+        self.ttlNanoseconds = ttlNanoseconds
+        self.dryRun = dryRun
+    }
 }
 
 /// One exchange as its filters see it. One object a worker, valid during a call only.
 package final class FilterContext {
-  private unowned let proxy: HTTPProxy
-  var exchange = ExchangeHandle.none
-  var connection = ConnectionHandle.none
-  var responseHead = HTTP1ResponseHead()
-  var isResponsePhase = false
-  /// The listener of a connection that has no exchange.
-  var abuseListener: Int32 = -1
+    private unowned let proxy: HTTPProxy
+    var exchange = ExchangeHandle.none
+    var connection = ConnectionHandle.none
+    var responseHead = HTTP1ResponseHead()
+    var isResponsePhase = false
+    /// The listener of a connection that has no exchange.
+    var abuseListener: Int32 = -1
 
-  init(proxy: HTTPProxy) { self.proxy = proxy }
+    init(proxy: HTTPProxy) { self.proxy = proxy }
 
-  /// The token by which the exchange can be resumed after a pause.
-  package var token: FilterToken {
-    FilterToken(index: exchange.index, generation: exchange.generation)
-  }
-
-  /// The worker's monotonic time, nanoseconds.
-  package var nowNanoseconds: UInt64 { proxy.loop.nowNanoseconds }
-
-  // MARK: Who and where
-
-  /// The socket's peer: never an address from a header.
-  package var peer: SocketAddress {
-    proxy.connections.contains(connection)
-      ? proxy.connections[connection].peer : SocketAddress(.anyIPv6, 0)
-  }
-
-  /// The address the client dialled.
-  package var local: SocketAddress {
-    proxy.connections.contains(connection)
-      ? proxy.connections[connection].local : SocketAddress(.anyIPv6, 0)
-  }
-
-  /// The listener's slot; -1 where there is none.
-  package var listener: Int32 {
-    exchange.isSome ? proxy.exchanges[exchange].listener : abuseListener
-  }
-
-  /// The response's status; 0 while there is none.
-  package var status: UInt16 { exchange.isSome ? proxy.exchanges[exchange].status : 0 }
-
-  // MARK: The request
-
-  /// Calls `body` with the method's bytes.
-  package func withMethod<Result>(_ body: (RawSpan) -> Result) -> Result {
-    body(proxy.headBytes(exchange).extracting(proxy.exchanges[exchange].head.methodRange))
-  }
-
-  /// Calls `body` with path and query.
-  package func withPath<Result>(_ body: (RawSpan) -> Result) -> Result {
-    body(proxy.headBytes(exchange).extracting(proxy.exchanges[exchange].head.pathRange))
-  }
-
-  /// Calls `body` with host and port as asked for.
-  package func withAuthority<Result>(_ body: (RawSpan) -> Result) -> Result {
-    body(proxy.headBytes(exchange).extracting(proxy.exchanges[exchange].head.authorityRange))
-  }
-
-  /// How many lines the request has of a name (lower case).
-  package func requestHeaderCount(_ name: StaticString) -> Int {
-    let bytes = proxy.headBytes(exchange)
-    let fields = proxy.headFields(exchange)
-    var count = 0
-    for index in fields.indices where fields[index].isNamed(name, in: bytes) { count += 1 }
-    return count
-  }
-
-  /// How many lines the request has of a name given as bytes (any case).
-  package func requestHeaderCount(named name: RawSpan) -> Int {
-    let bytes = proxy.headBytes(exchange)
-    let fields = proxy.headFields(exchange)
-    let id = HeaderID.identify(name, offset: 0, count: name.byteCount)
-    var count = 0
-    for index in fields.indices where fields[index].isNamed(id, name, in: bytes) { count += 1 }
-    return count
-  }
-
-  /// Calls `body` with the first value of a name given as bytes (any case).
-  ///
-  /// - Returns: `nil` when the request has no such line.
-  package func withRequestHeader<Result>(
-    named name: RawSpan,
-    _ body: (RawSpan) -> Result
-  ) -> Result? {
-    let bytes = proxy.headBytes(exchange)
-    let fields = proxy.headFields(exchange)
-    let id = HeaderID.identify(name, offset: 0, count: name.byteCount)
-    for index in fields.indices where fields[index].isNamed(id, name, in: bytes) {
-      return body(bytes.extracting(fields[index].valueRange))
+    /// The token by which the exchange can be resumed after a pause.
+    package var token: FilterToken {
+        FilterToken(index: exchange.index, generation: exchange.generation)
     }
-    return nil
-  }
 
-  /// Takes every line of a name out of the request.
-  package func removeRequestHeader(named name: RawSpan) {
-    let id = HeaderID.identify(name, offset: 0, count: name.byteCount)
-    proxy.removeFields(exchange, id, name)
-  }
+    /// The worker's monotonic time, nanoseconds.
+    package var nowNanoseconds: UInt64 { proxy.loop.nowNanoseconds }
 
-  /// Appends a line to the request.
-  ///
-  /// - Returns: `false` when the head has no room left.
-  @discardableResult
-  package func addRequestHeader(named name: RawSpan, value: RawSpan) -> Bool {
-    let id = HeaderID.identify(name, offset: 0, count: name.byteCount)
-    return proxy.addField(exchange, id, name, value)
-  }
+    // MARK: Who and where
 
-  /// Puts another path and query in the place of the request's. The route stays.
-  ///
-  /// - Returns: `false` when the head has no room left.
-  @discardableResult
-  package func replacePath(_ path: RawSpan) -> Bool {
-    guard let start = proxy.append(path, to: exchange) else { return false }
-    proxy.exchanges[exchange].head.pathOffset = start
-    proxy.exchanges[exchange].head.pathLength = Int32(path.byteCount)
-    return true
-  }
-
-  // MARK: The response
-
-  /// Calls `body` with the first value of a response header given as bytes (any case).
-  ///
-  /// - Returns: `nil` when there is none, or outside the response phases.
-  package func withResponseHeader<Result>(
-    named name: RawSpan,
-    _ body: (RawSpan) -> Result
-  ) -> Result? {
-    guard isResponsePhase else { return nil }
-    let bytes = proxy.received.bytes(0, proxy.received.capacity)
-    let fields = proxy.responseFields.span
-    let id = HeaderID.identify(name, offset: 0, count: name.byteCount)
-    let base = proxy.responseBase
-    for index in 0..<responseHead.fieldCount {
-      let text = bytes.extracting(base..<bytes.byteCount)
-      guard fields[index].isNamed(id, name, in: text) else { continue }
-      return body(text.extracting(fields[index].valueRange))
+    /// The socket's peer: never an address from a header.
+    package var peer: SocketAddress {
+        proxy.connections.contains(connection)
+            ? proxy.connections[connection].peer : SocketAddress(.anyIPv6, 0)
     }
-    return nil
-  }
 
-  // MARK: State between phases and plugins
+    /// The address the client dialled.
+    package var local: SocketAddress {
+        proxy.connections.contains(connection)
+            ? proxy.connections[connection].local : SocketAddress(.anyIPv6, 0)
+    }
 
-  /// The consumer's number, set by an authenticating filter; -1 for none.
-  package var consumer: Int32 {
-    get { proxy.exchanges[exchange].consumer }
-    set { proxy.exchanges[exchange].consumer = newValue }
-  }
+    /// The listener's slot; -1 where there is none.
+    package var listener: Int32 {
+        exchange.isSome ? proxy.exchanges[exchange].listener : abuseListener
+    }
 
-  /// Puts another chain in the place of the exchange's, from the filter after this one on: the
-  /// consumer's own filters, once it is known.
-  package func goOn(with chain: Int32, from position: Int) {
-    proxy.exchanges[exchange].action.chain = chain
-    proxy.exchanges[exchange].filterPosition = Int16(position - 1)
-  }
+    /// The response's status; 0 while there is none.
+    package var status: UInt16 { exchange.isSome ? proxy.exchanges[exchange].status : 0 }
 
-  // MARK: Coupling with the packet layer
+    // MARK: The request
 
-  /// Asks for the socket's peer to be blocked at this listener. Decided and written at once.
-  package func block(for duration: Duration, dryRun: Bool) -> Bool {
-    let request = BlockRequest(
-      source: peer.ip,
-      listener: listener,
-      destination: local,
-      ttlNanoseconds: duration.wholeNanoseconds,
-      dryRun: dryRun
-    )
-    return proxy.blockSink?(request) ?? false
-  }
+    /// Calls `body` with the method's bytes.
+    package func withMethod<Result>(_ body: (RawSpan) -> Result) -> Result {
+        body(proxy.headBytes(exchange).extracting(proxy.exchanges[exchange].head.methodRange))
+    }
 
-  /// What the packet layer saw of the socket's peer; `nil` where it does not run.
-  package var observation: SourceObservation? { proxy.observe?(peer.ip) }
+    /// Calls `body` with path and query.
+    package func withPath<Result>(_ body: (RawSpan) -> Result) -> Result {
+        body(proxy.headBytes(exchange).extracting(proxy.exchanges[exchange].head.pathRange))
+    }
+
+    /// Calls `body` with host and port as asked for.
+    package func withAuthority<Result>(_ body: (RawSpan) -> Result) -> Result {
+        body(proxy.headBytes(exchange).extracting(proxy.exchanges[exchange].head.authorityRange))
+    }
+
+    /// How many lines the request has of a name (lower case).
+    package func requestHeaderCount(_ name: StaticString) -> Int {
+        let bytes = proxy.headBytes(exchange)
+        let fields = proxy.headFields(exchange)
+        var count = 0
+        for index in fields.indices where fields[index].isNamed(name, in: bytes) { count += 1 }
+        return count
+    }
+
+    /// How many lines the request has of a name given as bytes (any case).
+    package func requestHeaderCount(named name: RawSpan) -> Int {
+        let bytes = proxy.headBytes(exchange)
+        let fields = proxy.headFields(exchange)
+        let id = HeaderID.identify(name, offset: 0, count: name.byteCount)
+        var count = 0
+        for index in fields.indices where fields[index].isNamed(id, name, in: bytes) { count += 1 }
+        return count
+    }
+
+    /// Calls `body` with the first value of a name given as bytes (any case).
+    ///
+    /// - Returns: `nil` when the request has no such line.
+    package func withRequestHeader<Result>(
+        named name: RawSpan,
+        _ body: (RawSpan) -> Result
+    ) -> Result? {
+        let bytes = proxy.headBytes(exchange)
+        let fields = proxy.headFields(exchange)
+        let id = HeaderID.identify(name, offset: 0, count: name.byteCount)
+        for index in fields.indices where fields[index].isNamed(id, name, in: bytes) {
+            return body(bytes.extracting(fields[index].valueRange))
+        }
+        return nil
+    }
+
+    /// Takes every line of a name out of the request.
+    package func removeRequestHeader(named name: RawSpan) {
+        let id = HeaderID.identify(name, offset: 0, count: name.byteCount)
+        proxy.removeFields(exchange, id, name)
+    }
+
+    /// Appends a line to the request.
+    ///
+    /// - Returns: `false` when the head has no room left.
+    @discardableResult
+    package func addRequestHeader(named name: RawSpan, value: RawSpan) -> Bool {
+        let id = HeaderID.identify(name, offset: 0, count: name.byteCount)
+        return proxy.addField(exchange, id, name, value)
+    }
+
+    /// Puts another path and query in the place of the request's. The route stays.
+    ///
+    /// - Returns: `false` when the head has no room left.
+    @discardableResult
+    package func replacePath(_ path: RawSpan) -> Bool {
+        guard let start = proxy.append(path, to: exchange) else { return false }
+        proxy.exchanges[exchange].head.pathOffset = start
+        proxy.exchanges[exchange].head.pathLength = Int32(path.byteCount)
+        return true
+    }
+
+    // MARK: The response
+
+    /// Calls `body` with the first value of a response header given as bytes (any case).
+    ///
+    /// - Returns: `nil` when there is none, or outside the response phases.
+    package func withResponseHeader<Result>(
+        named name: RawSpan,
+        _ body: (RawSpan) -> Result
+    ) -> Result? {
+        guard isResponsePhase else { return nil }
+        let bytes = proxy.received.bytes(0, proxy.received.capacity)
+        let fields = proxy.responseFields.span
+        let id = HeaderID.identify(name, offset: 0, count: name.byteCount)
+        let base = proxy.responseBase
+        for index in 0..<responseHead.fieldCount {
+            let text = bytes.extracting(base..<bytes.byteCount)
+            guard fields[index].isNamed(id, name, in: text) else { continue }
+            return body(text.extracting(fields[index].valueRange))
+        }
+        return nil
+    }
+
+    // MARK: State between phases and plugins
+
+    /// The consumer's number, set by an authenticating filter; -1 for none.
+    package var consumer: Int32 {
+        get { proxy.exchanges[exchange].consumer }
+        set { proxy.exchanges[exchange].consumer = newValue }
+    }
+
+    /// Puts another chain in the place of the exchange's, from the filter after this one on: the
+    /// consumer's own filters, once it is known.
+    package func goOn(with chain: Int32, from position: Int) {
+        proxy.exchanges[exchange].action.chain = chain
+        proxy.exchanges[exchange].filterPosition = Int16(position - 1)
+    }
+
+    // MARK: Coupling with the packet layer
+
+    /// Asks for the socket's peer to be blocked at this listener. Decided and written at once.
+    package func block(for duration: Duration, dryRun: Bool) -> Bool {
+        let request = BlockRequest(
+            source: peer.ip,
+            listener: listener,
+            destination: local,
+            ttlNanoseconds: duration.wholeNanoseconds,
+            dryRun: dryRun
+        )
+        return proxy.blockSink?(request) ?? false
+    }
+
+    /// What the packet layer saw of the socket's peer; `nil` where it does not run.
+    package var observation: SourceObservation? { proxy.observe?(peer.ip) }
 }
 
 extension HeaderField {
-  /// Whether the field has a name given as lower-case text.
-  func isNamed(_ name: StaticString, in bytes: RawSpan) -> Bool {
-    bytes.equalsIgnoringCase(Int(nameOffset), Int(nameLength), name)
-  }
+    /// Whether the field has a name given as lower-case text.
+    func isNamed(_ name: StaticString, in bytes: RawSpan) -> Bool {
+        bytes.equalsIgnoringCase(Int(nameOffset), Int(nameLength), name)
+    }
 }

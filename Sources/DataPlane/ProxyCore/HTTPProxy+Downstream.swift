@@ -3,396 +3,396 @@ import LinuxSystem
 
 /// What a listening socket's connections are, by the number it was added under.
 package struct PortConfiguration: Sendable {
-  /// The entry point's slot.
-  package var entry: Int32
-  /// Whether TLS is terminated; the worker's host table of this number then applies.
-  package var tlsHosts: Int32
+    /// The entry point's slot.
+    package var entry: Int32
+    /// Whether TLS is terminated; the worker's host table of this number then applies.
+    package var tlsHosts: Int32
 
-  /// Makes a configuration; -1 for cleartext.
-  package init(entry: Int32, tlsHosts: Int32 = -1) {
-    self.entry = entry
-    self.tlsHosts = tlsHosts
-  }
+    /// Makes a configuration; -1 for cleartext.
+    package init(entry: Int32, tlsHosts: Int32 = -1) {
+        self.entry = entry
+        self.tlsHosts = tlsHosts
+    }
 }
 
 /// Clients: accepting, receiving, closing.
 extension HTTPProxy {
-  /// Takes over a client's socket.
-  ///
-  /// - Parameters:
-  ///   - local: the address the client dialled.
-  ///   - configuration: what the listening socket stands for.
-  package func adopt(
-    _ fd: Int32,
-    peer: SocketAddress,
-    local: SocketAddress,
-    _ configuration: PortConfiguration
-  ) {
-    var connection = Connection(fd: fd, role: .downstream, peer: peer, local: local)
-    connection.entry = configuration.entry
-    connection.flags = [.readable, .detects]
-    guard let handle = connections.insert(connection) else {
-      counters.count(.connectionLimitHits)
-      loop.network.close(fd)
-      return
-    }
-    counters.count(.downstreamConnections)
-    do {
-      try loop.watch(fd, self, handle)
-    } catch {
-      close(handle)
-      return
-    }
-    if configuration.tlsHosts >= 0 && !beginTLS(handle, configuration.tlsHosts) {
-      close(handle)
-      return
-    }
-    setDeadline(handle, timeouts.header)
-  }
-
-  func downstreamReady(_ handle: ConnectionHandle, _ readiness: Readiness) {
-    if !readiness.isDisjoint(with: [.error, .hangUp]) {
-      downstreamFailed(handle)
-      return
-    }
-    if readiness.contains(.peerEnded) { connections[handle].flags.insert(.peerEnded) }
-    if readiness.contains(.readable) { connections[handle].flags.insert(.readable) }
-    if readiness.contains(.writable) && isBlocked(handle) {
-      guard flush(handle) else { return }
-      downstreamSent(handle)
-    }
-    guard connections.contains(handle) else { return }
-    if connections[handle].flags.contains(.readable) { receiveDownstream(handle) }
-  }
-
-  /// All queued output has been sent: what waited for that goes on.
-  private func downstreamSent(_ handle: ConnectionHandle) {
-    if connections[handle].flags.contains(.closesWhenSent) {
-      beginDiscarding(handle)
-      return
-    }
-    if connections[handle].flags.contains(.http2) {
-      collectHTTP2(handle)
-      return
-    }
-    let exchange = connections[handle].exchange
-    guard exchanges.contains(exchange) else {
-      setDeadline(handle, timeouts.idle)
-      return
-    }
-    setDeadline(handle, exchanges[exchange].flags.contains(.requestEnded) ? 0 : timeouts.body)
-    let upstream = exchanges[exchange].upstream
-    if connections.contains(upstream) { resumeReading(upstream) }
-  }
-
-  /// Lets a paused connection be read again, at the end of this turn.
-  func resumeReading(_ handle: ConnectionHandle) {
-    guard connections[handle].flags.contains(.readPaused) else { return }
-    connections[handle].flags.remove(.readPaused)
-    schedule(handle)
-  }
-
-  /// A scheduled turn: leftover bytes first, then the socket.
-  func resumeDownstream(_ handle: ConnectionHandle) {
-    if !connections[handle].input.isEmpty { processWaiting(handle) }
-    guard connections.contains(handle) else { return }
-    if connections[handle].flags.contains(.readable) { receiveDownstream(handle) }
-  }
-
-  private func processWaiting(_ handle: ConnectionHandle) {
-    guard !connections[handle].flags.contains(.readPaused) else { return }
-    let count = stage(handle)
-    let consumed = processDownstream(handle, count)
-    keep(handle, from: consumed, to: count)
-  }
-
-  /// Copies the bytes that wait to the front of `received`.
-  func stage(_ handle: ConnectionHandle) -> Int {
-    guard !connections[handle].input.isEmpty else { return 0 }
-    var target = received.mutableBytes(0, received.capacity - HTTPProxy.receiveByteLimit)
-    return connections[handle].input.copy(into: &target, pool)
-  }
-
-  /// Keeps the unprocessed rest of the bytes in hand for later.
-  func keep(_ handle: ConnectionHandle, from start: Int, to end: Int) {
-    guard connections.contains(handle) else { return }
-    connections[handle].input.clear(pool)
-    guard start < end else { return }
-    if !connections[handle].input.append(received.bytes(start, end - start), pool) {
-      counters.count(.bufferLimitHits)
-      markBroken(handle)
-    }
-  }
-
-  private func receiveDownstream(_ handle: ConnectionHandle) {
-    for _ in 0..<HTTPProxy.readRoundMax {
-      guard connections.contains(handle), canReceive(handle) else { return }
-      let waiting = stage(handle)
-      guard let count = receive(handle, after: waiting) else { return }
-      let total = waiting + count
-      let consumed = processDownstream(handle, total)
-      keep(handle, from: consumed, to: total)
-      finishGathering()
-    }
-    if connections.contains(handle) && canReceive(handle) { schedule(handle) }
-  }
-
-  func canReceive(_ handle: ConnectionHandle) -> Bool {
-    let flags = connections[handle].flags
-    return flags.contains(.readable) && flags.isDisjoint(with: [.readPaused, .broken])
-  }
-
-  /// Receives plain bytes behind those staged.
-  ///
-  /// - Returns: how many; `nil` when nothing came or the connection is gone.
-  func receive(_ handle: ConnectionHandle, after waiting: Int) -> Int? {
-    if connections[handle].flags.contains(.tls) { return receiveEncrypted(handle, waiting) }
-    let outcome = loop.network.receive(
-      connections[handle].fd,
-      into: received,
-      at: waiting,
-      byteLimit: HTTPProxy.receiveByteLimit
-    )
-    switch outcome {
-    case .received(let count):
-      if count < HTTPProxy.receiveByteLimit
-        && !connections[handle].flags.contains(.peerEnded)
-        && loop.network.simulation == nil
-      {
-        connections[handle].flags.remove(.readable)
-      }
-      return count
-    case .blocked:
-      connections[handle].flags.remove(.readable)
-    case .ended:
-      connections[handle].flags.remove(.readable)
-      peerEnded(handle)
-    case .failed:
-      connectionFailed(handle)
-    }
-    return nil
-  }
-
-  private func peerEnded(_ handle: ConnectionHandle) {
-    switch connections[handle].role {
-    case .downstream: downstreamEnded(handle)
-    case .upstream: upstreamEnded(handle)
-    }
-  }
-
-  /// The client has ended its direction: an exchange that has all of its request goes on.
-  func downstreamEnded(_ handle: ConnectionHandle) {
-    let exchange = connections[handle].exchange
-    guard exchanges.contains(exchange), exchanges[exchange].flags.contains(.requestEnded),
-      !connections[handle].flags.contains(.http2)
-    else {
-      downstreamFailed(handle)
-      return
-    }
-    connections[handle].flags.insert(.closesAfterExchange)
-  }
-
-  /// The client is gone: what it asked for is given up.
-  func downstreamFailed(_ handle: ConnectionHandle) {
-    if connections[handle].flags.contains(.http2) { abandonHTTP2Exchanges(handle) }
-    let exchange = connections[handle].exchange
-    if exchanges.contains(exchange) { abandon(exchange, .downstreamClosed) }
-    close(handle)
-  }
-
-  /// Works through the bytes in hand.
-  ///
-  /// - Returns: how many were taken; the rest waits.
-  private func processDownstream(_ handle: ConnectionHandle, _ count: Int) -> Int {
-    var at = 0
-    if connections[handle].flags.contains(.detects) {
-      guard detectProtocol(handle, received.bytes(0, count)) else { return 0 }
-    }
-    if connections[handle].flags.contains(.http2) {
-      receiveHTTP2(handle, received.bytes(0, count))
-      return count
-    }
-    while connections.contains(handle), at < count {
-      let flags = connections[handle].flags
-      if flags.contains(.discards) {
-        discard(handle, count - at)
-        return count
-      }
-      guard flags.isDisjoint(with: [.readPaused, .broken, .closesWhenSent]) else {
-        return at
-      }
-      let step: Int
-      if exchanges.contains(connections[handle].exchange) {
-        step = processBody(handle, at, count)
-      } else {
-        step = processHead(handle, at, count)
-      }
-      guard step > 0 else { return at }
-      at += step
-    }
-    return at
-  }
-
-  /// Parses a request head and begins its exchange.
-  private func processHead(_ handle: ConnectionHandle, _ start: Int, _ end: Int) -> Int {
-    guard let block = pool.take() else {
-      counters.count(.bufferLimitHits)
-      markBroken(handle)
-      return 0
-    }
-    var fields = pool.mutableElements(
-      block,
-      at: ExchangeBlock.fieldOffset,
-      count: ExchangeBlock.fieldMax,
-      of: HeaderField.self
-    )
-    let bytes = received.bytes(start, end - start)
-    switch HTTP1Head.parseRequest(bytes, into: &fields, limits: limits.head) {
-    case .needMore:
-      pool.give(block)
-      if connections[handle].exchangeCount > 0 && connections[handle].input.isEmpty {
+    /// Takes over a client's socket.
+    ///
+    /// - Parameters:
+    ///   - local: the address the client dialled.
+    ///   - configuration: what the listening socket stands for.
+    package func adopt(
+        _ fd: Int32,
+        peer: SocketAddress,
+        local: SocketAddress,
+        _ configuration: PortConfiguration
+    ) {
+        var connection = Connection(fd: fd, role: .downstream, peer: peer, local: local)
+        connection.entry = configuration.entry
+        connection.flags = [.readable, .detects]
+        guard let handle = connections.insert(connection) else {
+            counters.count(.connectionLimitHits)
+            loop.network.close(fd)
+            return
+        }
+        counters.count(.downstreamConnections)
+        do {
+            try loop.watch(fd, self, handle)
+        } catch {
+            close(handle)
+            return
+        }
+        if configuration.tlsHosts >= 0 && !beginTLS(handle, configuration.tlsHosts) {
+            close(handle)
+            return
+        }
         setDeadline(handle, timeouts.header)
-      }
-      return 0
-    case .fault(let fault):
-      pool.give(block)
-      refuse(handle, fault)
-      return 0
-    case .head(let head):
-      let text = bytes.extracting(0..<head.headByteCount)
-      pool.write(text, to: block, at: 0)
-      beginExchange(handle, block, head)
-      return head.headByteCount
     }
-  }
 
-  /// Takes bytes of the body of the request in hand.
-  private func processBody(_ handle: ConnectionHandle, _ start: Int, _ end: Int) -> Int {
-    let exchange = connections[handle].exchange
-    guard !exchanges[exchange].flags.contains(.requestEnded) else {
-      connections[handle].flags.insert(.readPaused)
-      return 0
+    func downstreamReady(_ handle: ConnectionHandle, _ readiness: Readiness) {
+        if !readiness.isDisjoint(with: [.error, .hangUp]) {
+            downstreamFailed(handle)
+            return
+        }
+        if readiness.contains(.peerEnded) { connections[handle].flags.insert(.peerEnded) }
+        if readiness.contains(.readable) { connections[handle].flags.insert(.readable) }
+        if readiness.contains(.writable) && isBlocked(handle) {
+            guard flush(handle) else { return }
+            downstreamSent(handle)
+        }
+        guard connections.contains(handle) else { return }
+        if connections[handle].flags.contains(.readable) { receiveDownstream(handle) }
     }
-    let bytes = received.bytes(start, end - start)
-    switch connections[handle].body.next(bytes) {
-    case .data(let skipped, let byteCount):
-      let data = bytes.extracting(skipped..<(skipped + byteCount))
-      setDeadline(handle, timeouts.body)
-      forwardRequestBody(exchange, data)
-      if connections.contains(handle), connections[handle].body.isComplete {
-        requestEnded(exchange)
-      }
-      return skipped + byteCount
-    case .needMore(let consumed):
-      return consumed
-    case .end(let consumed):
-      requestEnded(exchange)
-      return consumed
-    case .fault(let fault):
-      counters.count(.protocolErrors)
-      refuseBody(exchange, fault)
-      return 0
-    }
-  }
 
-  private func discard(_ handle: ConnectionHandle, _ byteCount: Int) {
-    let before = connections[handle].bodyDiscarded
-    connections[handle].bodyDiscarded = before + byteCount
-    if connections[handle].bodyDiscarded > limits.discardByteLimit {
-      counters.count(.discardLimitHits)
-      close(handle)
+    /// All queued output has been sent: what waited for that goes on.
+    private func downstreamSent(_ handle: ConnectionHandle) {
+        if connections[handle].flags.contains(.closesWhenSent) {
+            beginDiscarding(handle)
+            return
+        }
+        if connections[handle].flags.contains(.http2) {
+            collectHTTP2(handle)
+            return
+        }
+        let exchange = connections[handle].exchange
+        guard exchanges.contains(exchange) else {
+            setDeadline(handle, timeouts.idle)
+            return
+        }
+        setDeadline(handle, exchanges[exchange].flags.contains(.requestEnded) ? 0 : timeouts.body)
+        let upstream = exchanges[exchange].upstream
+        if connections.contains(upstream) { resumeReading(upstream) }
     }
-  }
 
-  /// Closes towards a client that may still be sending: the sending direction ends at once, the
-  /// rest is thrown away for a while, so that no reset overtakes the response (RFC 9112 9.6).
-  func beginDiscarding(_ handle: ConnectionHandle) {
-    guard connections.contains(handle) else { return }
-    if isBlocked(handle) {
-      connections[handle].flags.insert(.closesWhenSent)
-      return
+    /// Lets a paused connection be read again, at the end of this turn.
+    func resumeReading(_ handle: ConnectionHandle) {
+        guard connections[handle].flags.contains(.readPaused) else { return }
+        connections[handle].flags.remove(.readPaused)
+        schedule(handle)
     }
-    if connections[handle].flags.contains(.tls) { closeTLS(handle) }
-    loop.network.endSending(connections[handle].fd)
-    connections[handle].flags.insert(.discards)
-    connections[handle].flags.subtract([.readPaused, .closesWhenSent])
-    setDeadline(handle, timeouts.discard)
-    schedule(handle)
-  }
 
-  /// Answers a request whose head could not be read, and closes.
-  private func refuse(_ handle: ConnectionHandle, _ fault: HTTP1Fault) {
-    counters.count(.protocolErrors)
-    if fault.status == 431 || fault.status == 414 { counters.count(.headLimitHits) }
-    noteProtocolAbuse(handle)
-    writeBareReply(handle, status: fault.status)
-    logRefusal(handle, status: fault.status)
-    finishGathering()
-    beginDiscarding(handle)
-  }
-
-  /// A connection's deadline has passed.
-  func connectionTimedOut(_ handle: ConnectionHandle) {
-    guard connections[handle].role == .downstream else {
-      upstreamTimedOut(handle)
-      return
+    /// A scheduled turn: leftover bytes first, then the socket.
+    func resumeDownstream(_ handle: ConnectionHandle) {
+        if !connections[handle].input.isEmpty { processWaiting(handle) }
+        guard connections.contains(handle) else { return }
+        if connections[handle].flags.contains(.readable) { receiveDownstream(handle) }
     }
-    let exchange = connections[handle].exchange
-    if isBlocked(handle) {
-      counters.count(.sendTimeouts)
-      downstreamFailed(handle)
-    } else if connections[handle].flags.contains(.discards) {
-      close(handle)
-    } else if connections[handle].flags.contains(.http2) {
-      http2TimedOut(handle)
-    } else if exchanges.contains(exchange) {
-      counters.count(.bodyTimeouts)
-      fail(exchange, status: 408, .downstreamTimeout)
-    } else if connections[handle].input.isEmpty && connections[handle].exchangeCount > 0 {
-      counters.count(.idleTimeouts)
-      close(handle)
-    } else {
-      headerTimedOut(handle)
-    }
-  }
 
-  private func headerTimedOut(_ handle: ConnectionHandle) {
-    counters.count(.headerTimeouts)
-    if connections[handle].input.isEmpty {
-      close(handle)
-      return
+    private func processWaiting(_ handle: ConnectionHandle) {
+        guard !connections[handle].flags.contains(.readPaused) else { return }
+        let count = stage(handle)
+        let consumed = processDownstream(handle, count)
+        keep(handle, from: consumed, to: count)
     }
-    writeBareReply(handle, status: 408)
-    logRefusal(handle, status: 408)
-    finishGathering()
-    beginDiscarding(handle)
-  }
 
-  /// Closes idle connections and has the others close after what they have in hand.
-  package func drain() {
-    isDraining = true
-    for index in 0..<connections.endIndex {
-      guard let handle = connections.handle(at: index) else { continue }
-      let connection = connections[handle]
-      switch connection.role {
-      case .downstream where connection.flags.contains(.http2): drainHTTP2(handle)
-      case .downstream where connection.exchange.isSome: break
-      case .downstream where connection.input.isEmpty && connection.exchangeCount > 0:
+    /// Copies the bytes that wait to the front of `received`.
+    func stage(_ handle: ConnectionHandle) -> Int {
+        guard !connections[handle].input.isEmpty else { return 0 }
+        var target = received.mutableBytes(0, received.capacity - HTTPProxy.receiveByteLimit)
+        return connections[handle].input.copy(into: &target, pool)
+    }
+
+    /// Keeps the unprocessed rest of the bytes in hand for later.
+    func keep(_ handle: ConnectionHandle, from start: Int, to end: Int) {
+        guard connections.contains(handle) else { return }
+        connections[handle].input.clear(pool)
+        guard start < end else { return }
+        if !connections[handle].input.append(received.bytes(start, end - start), pool) {
+            counters.count(.bufferLimitHits)
+            markBroken(handle)
+        }
+    }
+
+    private func receiveDownstream(_ handle: ConnectionHandle) {
+        for _ in 0..<HTTPProxy.readRoundMax {
+            guard connections.contains(handle), canReceive(handle) else { return }
+            let waiting = stage(handle)
+            guard let count = receive(handle, after: waiting) else { return }
+            let total = waiting + count
+            let consumed = processDownstream(handle, total)
+            keep(handle, from: consumed, to: total)
+            finishGathering()
+        }
+        if connections.contains(handle) && canReceive(handle) { schedule(handle) }
+    }
+
+    func canReceive(_ handle: ConnectionHandle) -> Bool {
+        let flags = connections[handle].flags
+        return flags.contains(.readable) && flags.isDisjoint(with: [.readPaused, .broken])
+    }
+
+    /// Receives plain bytes behind those staged.
+    ///
+    /// - Returns: how many; `nil` when nothing came or the connection is gone.
+    func receive(_ handle: ConnectionHandle, after waiting: Int) -> Int? {
+        if connections[handle].flags.contains(.tls) { return receiveEncrypted(handle, waiting) }
+        let outcome = loop.network.receive(
+            connections[handle].fd,
+            into: received,
+            at: waiting,
+            byteLimit: HTTPProxy.receiveByteLimit
+        )
+        switch outcome {
+        case .received(let count):
+            if count < HTTPProxy.receiveByteLimit
+                && !connections[handle].flags.contains(.peerEnded)
+                && loop.network.simulation == nil
+            {
+                connections[handle].flags.remove(.readable)
+            }
+            return count
+        case .blocked:
+            connections[handle].flags.remove(.readable)
+        case .ended:
+            connections[handle].flags.remove(.readable)
+            peerEnded(handle)
+        case .failed:
+            connectionFailed(handle)
+        }
+        return nil
+    }
+
+    private func peerEnded(_ handle: ConnectionHandle) {
+        switch connections[handle].role {
+        case .downstream: downstreamEnded(handle)
+        case .upstream: upstreamEnded(handle)
+        }
+    }
+
+    /// The client has ended its direction: an exchange that has all of its request goes on.
+    func downstreamEnded(_ handle: ConnectionHandle) {
+        let exchange = connections[handle].exchange
+        guard exchanges.contains(exchange), exchanges[exchange].flags.contains(.requestEnded),
+            !connections[handle].flags.contains(.http2)
+        else {
+            downstreamFailed(handle)
+            return
+        }
+        connections[handle].flags.insert(.closesAfterExchange)
+    }
+
+    /// The client is gone: what it asked for is given up.
+    func downstreamFailed(_ handle: ConnectionHandle) {
+        if connections[handle].flags.contains(.http2) { abandonHTTP2Exchanges(handle) }
+        let exchange = connections[handle].exchange
+        if exchanges.contains(exchange) { abandon(exchange, .downstreamClosed) }
         close(handle)
-      case .downstream: break
-      case .upstream where connection.flags.contains(.pooled): retireIdle(handle)
-      case .upstream: break
-      }
     }
-  }
 
-  /// Downstream connections and exchanges that are left.
-  package var activeCount: Int {
-    var count = 0
-    for index in 0..<connections.endIndex {
-      guard let handle = connections.handle(at: index) else { continue }
-      if connections[handle].role == .downstream { count += 1 }
+    /// Works through the bytes in hand.
+    ///
+    /// - Returns: how many were taken; the rest waits.
+    private func processDownstream(_ handle: ConnectionHandle, _ count: Int) -> Int {
+        var at = 0
+        if connections[handle].flags.contains(.detects) {
+            guard detectProtocol(handle, received.bytes(0, count)) else { return 0 }
+        }
+        if connections[handle].flags.contains(.http2) {
+            receiveHTTP2(handle, received.bytes(0, count))
+            return count
+        }
+        while connections.contains(handle), at < count {
+            let flags = connections[handle].flags
+            if flags.contains(.discards) {
+                discard(handle, count - at)
+                return count
+            }
+            guard flags.isDisjoint(with: [.readPaused, .broken, .closesWhenSent]) else {
+                return at
+            }
+            let step: Int
+            if exchanges.contains(connections[handle].exchange) {
+                step = processBody(handle, at, count)
+            } else {
+                step = processHead(handle, at, count)
+            }
+            guard step > 0 else { return at }
+            at += step
+        }
+        return at
     }
-    return count
-  }
+
+    /// Parses a request head and begins its exchange.
+    private func processHead(_ handle: ConnectionHandle, _ start: Int, _ end: Int) -> Int {
+        guard let block = pool.take() else {
+            counters.count(.bufferLimitHits)
+            markBroken(handle)
+            return 0
+        }
+        var fields = pool.mutableElements(
+            block,
+            at: ExchangeBlock.fieldOffset,
+            count: ExchangeBlock.fieldMax,
+            of: HeaderField.self
+        )
+        let bytes = received.bytes(start, end - start)
+        switch HTTP1Head.parseRequest(bytes, into: &fields, limits: limits.head) {
+        case .needMore:
+            pool.give(block)
+            if connections[handle].exchangeCount > 0 && connections[handle].input.isEmpty {
+                setDeadline(handle, timeouts.header)
+            }
+            return 0
+        case .fault(let fault):
+            pool.give(block)
+            refuse(handle, fault)
+            return 0
+        case .head(let head):
+            let text = bytes.extracting(0..<head.headByteCount)
+            pool.write(text, to: block, at: 0)
+            beginExchange(handle, block, head)
+            return head.headByteCount
+        }
+    }
+
+    /// Takes bytes of the body of the request in hand.
+    private func processBody(_ handle: ConnectionHandle, _ start: Int, _ end: Int) -> Int {
+        let exchange = connections[handle].exchange
+        guard !exchanges[exchange].flags.contains(.requestEnded) else {
+            connections[handle].flags.insert(.readPaused)
+            return 0
+        }
+        let bytes = received.bytes(start, end - start)
+        switch connections[handle].body.next(bytes) {
+        case .data(let skipped, let byteCount):
+            let data = bytes.extracting(skipped..<(skipped + byteCount))
+            setDeadline(handle, timeouts.body)
+            forwardRequestBody(exchange, data)
+            if connections.contains(handle), connections[handle].body.isComplete {
+                requestEnded(exchange)
+            }
+            return skipped + byteCount
+        case .needMore(let consumed):
+            return consumed
+        case .end(let consumed):
+            requestEnded(exchange)
+            return consumed
+        case .fault(let fault):
+            counters.count(.protocolErrors)
+            refuseBody(exchange, fault)
+            return 0
+        }
+    }
+
+    private func discard(_ handle: ConnectionHandle, _ byteCount: Int) {
+        let before = connections[handle].bodyDiscarded
+        connections[handle].bodyDiscarded = before + byteCount
+        if connections[handle].bodyDiscarded > limits.discardByteLimit {
+            counters.count(.discardLimitHits)
+            close(handle)
+        }
+    }
+
+    /// Closes towards a client that may still be sending: the sending direction ends at once, the
+    /// rest is thrown away for a while, so that no reset overtakes the response (RFC 9112 9.6).
+    func beginDiscarding(_ handle: ConnectionHandle) {
+        guard connections.contains(handle) else { return }
+        if isBlocked(handle) {
+            connections[handle].flags.insert(.closesWhenSent)
+            return
+        }
+        if connections[handle].flags.contains(.tls) { closeTLS(handle) }
+        loop.network.endSending(connections[handle].fd)
+        connections[handle].flags.insert(.discards)
+        connections[handle].flags.subtract([.readPaused, .closesWhenSent])
+        setDeadline(handle, timeouts.discard)
+        schedule(handle)
+    }
+
+    /// Answers a request whose head could not be read, and closes.
+    private func refuse(_ handle: ConnectionHandle, _ fault: HTTP1Fault) {
+        counters.count(.protocolErrors)
+        if fault.status == 431 || fault.status == 414 { counters.count(.headLimitHits) }
+        noteProtocolAbuse(handle)
+        writeBareReply(handle, status: fault.status)
+        logRefusal(handle, status: fault.status)
+        finishGathering()
+        beginDiscarding(handle)
+    }
+
+    /// A connection's deadline has passed.
+    func connectionTimedOut(_ handle: ConnectionHandle) {
+        guard connections[handle].role == .downstream else {
+            upstreamTimedOut(handle)
+            return
+        }
+        let exchange = connections[handle].exchange
+        if isBlocked(handle) {
+            counters.count(.sendTimeouts)
+            downstreamFailed(handle)
+        } else if connections[handle].flags.contains(.discards) {
+            close(handle)
+        } else if connections[handle].flags.contains(.http2) {
+            http2TimedOut(handle)
+        } else if exchanges.contains(exchange) {
+            counters.count(.bodyTimeouts)
+            fail(exchange, status: 408, .downstreamTimeout)
+        } else if connections[handle].input.isEmpty && connections[handle].exchangeCount > 0 {
+            counters.count(.idleTimeouts)
+            close(handle)
+        } else {
+            headerTimedOut(handle)
+        }
+    }
+
+    private func headerTimedOut(_ handle: ConnectionHandle) {
+        counters.count(.headerTimeouts)
+        if connections[handle].input.isEmpty {
+            close(handle)
+            return
+        }
+        writeBareReply(handle, status: 408)
+        logRefusal(handle, status: 408)
+        finishGathering()
+        beginDiscarding(handle)
+    }
+
+    /// Closes idle connections and has the others close after what they have in hand.
+    package func drain() {
+        isDraining = true
+        for index in 0..<connections.endIndex {
+            guard let handle = connections.handle(at: index) else { continue }
+            let connection = connections[handle]
+            switch connection.role {
+            case .downstream where connection.flags.contains(.http2): drainHTTP2(handle)
+            case .downstream where connection.exchange.isSome: break
+            case .downstream where connection.input.isEmpty && connection.exchangeCount > 0:
+                close(handle)
+            case .downstream: break
+            case .upstream where connection.flags.contains(.pooled): retireIdle(handle)
+            case .upstream: break
+            }
+        }
+    }
+
+    /// Downstream connections and exchanges that are left.
+    package var activeCount: Int {
+        var count = 0
+        for index in 0..<connections.endIndex {
+            guard let handle = connections.handle(at: index) else { continue }
+            if connections[handle].role == .downstream { count += 1 }
+        }
+        return count
+    }
 }

@@ -2,198 +2,198 @@ import Addressing
 
 /// The ends of exchanges: finished, answered locally, given up.
 extension HTTPProxy {
-  /// Ends an exchange whose response is complete; the client's connection takes the next request.
-  func finish(_ exchange: ExchangeHandle) {
-    let downstream = exchanges[exchange].downstream
-    let isHTTP2 = exchanges[exchange].stream != 0
-    if isHTTP2 {
-      finishHTTP2(exchange)
-      return
+    /// Ends an exchange whose response is complete; the client's connection takes the next request.
+    func finish(_ exchange: ExchangeHandle) {
+        let downstream = exchanges[exchange].downstream
+        let isHTTP2 = exchanges[exchange].stream != 0
+        if isHTTP2 {
+            finishHTTP2(exchange)
+            return
+        }
+        let requestEnded = exchanges[exchange].flags.contains(.requestEnded)
+        account(exchange)
+        closeExchange(exchange)
+        guard connections.contains(downstream) else { return }
+        connections[downstream].exchange = .none
+        connections[downstream].flags.remove(.readPaused)
+        if connections[downstream].flags.contains(.closesAfterExchange) || !requestEnded {
+            finishGathering()
+            beginDiscarding(downstream)
+            return
+        }
+        if !isBlocked(downstream) { setDeadline(downstream, timeouts.idle) }
+        if !connections[downstream].input.isEmpty || canReceive(downstream) {
+            schedule(downstream)
+        }
     }
-    let requestEnded = exchanges[exchange].flags.contains(.requestEnded)
-    account(exchange)
-    closeExchange(exchange)
-    guard connections.contains(downstream) else { return }
-    connections[downstream].exchange = .none
-    connections[downstream].flags.remove(.readPaused)
-    if connections[downstream].flags.contains(.closesAfterExchange) || !requestEnded {
-      finishGathering()
-      beginDiscarding(downstream)
-      return
-    }
-    if !isBlocked(downstream) { setDeadline(downstream, timeouts.idle) }
-    if !connections[downstream].input.isEmpty || canReceive(downstream) {
-      schedule(downstream)
-    }
-  }
 
-  /// Counts and logs an exchange that ends now.
-  func account(_ exchange: ExchangeHandle) {
-    let state = exchanges[exchange]
-    runLogFilters(exchange)
-    counters.count(EngineCounter.responses(status: state.status))
-    let duration = loop.nowNanoseconds &- state.startNanoseconds
-    traffic.count(state, nanoseconds: duration)
-    guard let accessLog else { return }
-    counters.count(.logLines)
-    writeLogLine(exchange, accessLog)
-  }
-
-  /// Frees an exchange and what it holds.
-  func closeExchange(_ exchange: ExchangeHandle) {
-    exchangeTimers.set(exchange.index, 0)
-    exchanges[exchange].requestBody.clear(pool)
-    exchanges[exchange].responseBody.clear(pool)
-    releaseFilters(exchange)
-    pool.give(exchanges[exchange].block)
-    exchanges.remove(exchange)
-  }
-
-  /// Gives an exchange up because its client is gone.
-  func abandon(_ exchange: ExchangeHandle, _ flag: ResponseFlags) {
-    if let upstream = unbind(exchange) { close(upstream) }
-    exchanges[exchange].responseFlags.insert(flag)
-    if !exchanges[exchange].flags.contains(.responseStarted) { exchanges[exchange].status = 0 }
-    account(exchange)
-    closeExchange(exchange)
-  }
-
-  /// Ends an exchange that cannot go on: with a local reply if nothing was answered yet, else by
-  /// cutting the response so that the client sees it is incomplete.
-  func fail(_ exchange: ExchangeHandle, status: UInt16, _ flag: ResponseFlags) {
-    if let upstream = unbind(exchange) { close(upstream) }
-    exchanges[exchange].responseFlags.insert(flag)
-    guard exchanges[exchange].flags.contains(.responseStarted) else {
-      reply(exchange, LocalReply(status: status))
-      return
+    /// Counts and logs an exchange that ends now.
+    func account(_ exchange: ExchangeHandle) {
+        let state = exchanges[exchange]
+        runLogFilters(exchange)
+        counters.count(EngineCounter.responses(status: state.status))
+        let duration = loop.nowNanoseconds &- state.startNanoseconds
+        traffic.count(state, nanoseconds: duration)
+        guard let accessLog else { return }
+        counters.count(.logLines)
+        writeLogLine(exchange, accessLog)
     }
-    if exchanges[exchange].stream != 0 {
-      resetHTTP2(exchange)
-      return
-    }
-    let downstream = exchanges[exchange].downstream
-    account(exchange)
-    closeExchange(exchange)
-    guard connections.contains(downstream) else { return }
-    connections[downstream].exchange = .none
-    if gathering == downstream { finishGathering() }
-    loop.network.resetOnClose(connections[downstream].fd)
-    close(downstream)
-  }
 
-  /// Answers an exchange here.
-  func reply(_ exchange: ExchangeHandle, _ reply: LocalReply) {
-    if let upstream = unbind(exchange) { close(upstream) }
-    exchanges[exchange].status = reply.status
-    exchanges[exchange].flags.formUnion([.local, .responseStarted])
-    exchanges[exchange].requestBody.clear(pool)
-    let body = exchanges[exchange].head.method == .head ? [] : reply.body
-    exchanges[exchange].bytesSent = UInt64(body.count)
-    if exchanges[exchange].stream != 0 {
-      replyHTTP2(exchange, reply, body)
-      return
+    /// Frees an exchange and what it holds.
+    func closeExchange(_ exchange: ExchangeHandle) {
+        exchangeTimers.set(exchange.index, 0)
+        exchanges[exchange].requestBody.clear(pool)
+        exchanges[exchange].responseBody.clear(pool)
+        releaseFilters(exchange)
+        pool.give(exchanges[exchange].block)
+        exchanges.remove(exchange)
     }
-    let downstream = exchanges[exchange].downstream
-    if !exchanges[exchange].flags.contains(.requestEnded) || isDraining {
-      connections[downstream].flags.insert(.closesAfterExchange)
-    }
-    reserveGathered(for: downstream)
-    appendReplyHead(reply, closes: connections[downstream].flags.contains(.closesAfterExchange))
-    gathered.append(body)
-    finish(exchange)
-  }
 
-  private func appendReplyHead(_ reply: LocalReply, closes: Bool) {
-    gathered.append("HTTP/1.1 ")
-    gathered.append(decimal: UInt64(reply.status))
-    gathered.append(byte: UInt8(ascii: " "))
-    gathered.append(StatusText.reason(reply.status))
-    gathered.append("\r\ncontent-length: ")
-    gathered.append(decimal: UInt64(reply.body.count))
-    gathered.append("\r\n")
-    if !reply.body.isEmpty && !reply.hasContentType {
-      gathered.append("content-type: text/plain\r\n")
+    /// Gives an exchange up because its client is gone.
+    func abandon(_ exchange: ExchangeHandle, _ flag: ResponseFlags) {
+        if let upstream = unbind(exchange) { close(upstream) }
+        exchanges[exchange].responseFlags.insert(flag)
+        if !exchanges[exchange].flags.contains(.responseStarted) { exchanges[exchange].status = 0 }
+        account(exchange)
+        closeExchange(exchange)
     }
-    for field in reply.fields {
-      gathered.append(field.name)
-      gathered.append(": ")
-      gathered.append(field.value)
-      gathered.append("\r\n")
-    }
-    if closes { gathered.append("connection: close\r\n") }
-    gathered.append("\r\n")
-  }
 
-  /// Answers before there is an exchange, and announces the close.
-  func writeBareReply(_ handle: ConnectionHandle, status: UInt16) {
-    counters.count(EngineCounter.responses(status: status))
-    reserveGathered(for: handle)
-    appendReplyHead(LocalReply(status: status), closes: true)
-  }
+    /// Ends an exchange that cannot go on: with a local reply if nothing was answered yet, else by
+    /// cutting the response so that the client sees it is incomplete.
+    func fail(_ exchange: ExchangeHandle, status: UInt16, _ flag: ResponseFlags) {
+        if let upstream = unbind(exchange) { close(upstream) }
+        exchanges[exchange].responseFlags.insert(flag)
+        guard exchanges[exchange].flags.contains(.responseStarted) else {
+            reply(exchange, LocalReply(status: status))
+            return
+        }
+        if exchanges[exchange].stream != 0 {
+            resetHTTP2(exchange)
+            return
+        }
+        let downstream = exchanges[exchange].downstream
+        account(exchange)
+        closeExchange(exchange)
+        guard connections.contains(downstream) else { return }
+        connections[downstream].exchange = .none
+        if gathering == downstream { finishGathering() }
+        loop.network.resetOnClose(connections[downstream].fd)
+        close(downstream)
+    }
+
+    /// Answers an exchange here.
+    func reply(_ exchange: ExchangeHandle, _ reply: LocalReply) {
+        if let upstream = unbind(exchange) { close(upstream) }
+        exchanges[exchange].status = reply.status
+        exchanges[exchange].flags.formUnion([.local, .responseStarted])
+        exchanges[exchange].requestBody.clear(pool)
+        let body = exchanges[exchange].head.method == .head ? [] : reply.body
+        exchanges[exchange].bytesSent = UInt64(body.count)
+        if exchanges[exchange].stream != 0 {
+            replyHTTP2(exchange, reply, body)
+            return
+        }
+        let downstream = exchanges[exchange].downstream
+        if !exchanges[exchange].flags.contains(.requestEnded) || isDraining {
+            connections[downstream].flags.insert(.closesAfterExchange)
+        }
+        reserveGathered(for: downstream)
+        appendReplyHead(reply, closes: connections[downstream].flags.contains(.closesAfterExchange))
+        gathered.append(body)
+        finish(exchange)
+    }
+
+    private func appendReplyHead(_ reply: LocalReply, closes: Bool) {
+        gathered.append("HTTP/1.1 ")
+        gathered.append(decimal: UInt64(reply.status))
+        gathered.append(byte: UInt8(ascii: " "))
+        gathered.append(StatusText.reason(reply.status))
+        gathered.append("\r\ncontent-length: ")
+        gathered.append(decimal: UInt64(reply.body.count))
+        gathered.append("\r\n")
+        if !reply.body.isEmpty && !reply.hasContentType {
+            gathered.append("content-type: text/plain\r\n")
+        }
+        for field in reply.fields {
+            gathered.append(field.name)
+            gathered.append(": ")
+            gathered.append(field.value)
+            gathered.append("\r\n")
+        }
+        if closes { gathered.append("connection: close\r\n") }
+        gathered.append("\r\n")
+    }
+
+    /// Answers before there is an exchange, and announces the close.
+    func writeBareReply(_ handle: ConnectionHandle, status: UInt16) {
+        counters.count(EngineCounter.responses(status: status))
+        reserveGathered(for: handle)
+        appendReplyHead(LocalReply(status: status), closes: true)
+    }
 }
 
 /// A reply that the proxy gives itself.
 package struct LocalReply: Equatable, Sendable {
-  /// One header line.
-  package struct Field: Equatable, Sendable {
-    /// The name, lower case.
-    package var name: String
-    /// The value.
-    package var value: String
+    /// One header line.
+    package struct Field: Equatable, Sendable {
+        /// The name, lower case.
+        package var name: String
+        /// The value.
+        package var value: String
 
-    /// Makes a line.
-    package init(_ name: String, _ value: String) {
-      self.name = name
-      self.value = value
+        /// Makes a line.
+        package init(_ name: String, _ value: String) {
+            self.name = name
+            self.value = value
+        }
     }
-  }
 
-  /// 200...599.
-  package var status: UInt16
-  /// Lines besides the framing.
-  package var fields: [Field]
-  /// The body.
-  package var body: [UInt8]
+    /// 200...599.
+    package var status: UInt16
+    /// Lines besides the framing.
+    package var fields: [Field]
+    /// The body.
+    package var body: [UInt8]
 
-  /// Makes a reply.
-  package init(status: UInt16, fields: [Field] = [], body: [UInt8] = []) {
-    self.status = status
-    self.fields = fields
-    self.body = body
-  }
+    /// Makes a reply.
+    package init(status: UInt16, fields: [Field] = [], body: [UInt8] = []) {
+        self.status = status
+        self.fields = fields
+        self.body = body
+    }
 
-  var hasContentType: Bool { fields.contains { $0.name == "content-type" } }
+    var hasContentType: Bool { fields.contains { $0.name == "content-type" } }
 }
 
 /// Reason phrases of local replies (RFC 9110 section 15).
 enum StatusText {
-  static func reason(_ status: UInt16) -> StaticString {
-    switch status {
-    case 200: "OK"
-    case 204: "No Content"
-    case 301: "Moved Permanently"
-    case 302: "Found"
-    case 304: "Not Modified"
-    case 400: "Bad Request"
-    case 401: "Unauthorized"
-    case 403: "Forbidden"
-    case 404: "Not Found"
-    case 405: "Method Not Allowed"
-    case 408: "Request Timeout"
-    case 413: "Content Too Large"
-    case 414: "URI Too Long"
-    case 417: "Expectation Failed"
-    case 421: "Misdirected Request"
-    case 425: "Too Early"
-    case 429: "Too Many Requests"
-    case 431: "Request Header Fields Too Large"
-    case 500: "Internal Server Error"
-    case 501: "Not Implemented"
-    case 502: "Bad Gateway"
-    case 503: "Service Unavailable"
-    case 504: "Gateway Timeout"
-    case 505: "HTTP Version Not Supported"
-    default: "Unassigned"
+    static func reason(_ status: UInt16) -> StaticString {
+        switch status {
+        case 200: "OK"
+        case 204: "No Content"
+        case 301: "Moved Permanently"
+        case 302: "Found"
+        case 304: "Not Modified"
+        case 400: "Bad Request"
+        case 401: "Unauthorized"
+        case 403: "Forbidden"
+        case 404: "Not Found"
+        case 405: "Method Not Allowed"
+        case 408: "Request Timeout"
+        case 413: "Content Too Large"
+        case 414: "URI Too Long"
+        case 417: "Expectation Failed"
+        case 421: "Misdirected Request"
+        case 425: "Too Early"
+        case 429: "Too Many Requests"
+        case 431: "Request Header Fields Too Large"
+        case 500: "Internal Server Error"
+        case 501: "Not Implemented"
+        case 502: "Bad Gateway"
+        case 503: "Service Unavailable"
+        case 504: "Gateway Timeout"
+        case 505: "HTTP Version Not Supported"
+        default: "Unassigned"
+        }
     }
-  }
 }

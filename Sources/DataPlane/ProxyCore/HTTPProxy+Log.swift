@@ -2,108 +2,108 @@ import Addressing
 
 /// Access-log lines: the fields that Envoy's users know, as JSON.
 extension HTTPProxy {
-  func writeLogLine(_ exchange: ExchangeHandle, _ log: AccessLog) {
-    let state = exchanges[exchange]
-    let bytes = headBytes(exchange)
-    log.begin(nowNanoseconds: loop.nowNanoseconds)
-    let text = log.text
-    let age = loop.nowNanoseconds &- state.startNanoseconds
-    text.append("{\"start_time\":\"")
-    log.append(time: loop.network.wallNanoseconds() &- age)
-    text.append("\",\"method\":\"")
-    log.append(escaped: bytes.extracting(state.head.methodRange))
-    text.append("\",\"path\":\"")
-    log.append(escaped: bytes.extracting(state.head.pathRange))
-    text.append("\",\"protocol\":\"")
-    text.append(protocolName(state.head))
-    text.append("\",\"response_code\":")
-    text.append(decimal: UInt64(state.status))
-    text.append(",\"response_flags\":\"")
-    appendFlags(state.responseFlags, to: text)
-    text.append("\",\"bytes_received\":")
-    text.append(decimal: state.bytesReceived)
-    text.append(",\"bytes_sent\":")
-    text.append(decimal: state.bytesSent)
-    text.append(",\"duration\":")
-    text.append(decimal: age / 1_000_000)
-    appendUpstream(state, to: text)
-    text.append(",\"route_name\":\"")
-    let nameStart = Int(state.action.routeNameOffset)
-    let nameEnd = nameStart + Int(state.action.routeNameLength)
-    log.append(escaped: bytes.extracting(nameStart..<nameEnd))
-    text.append("\",\"x_request_id\":\"")
-    appendRequestID(exchange, bytes, log)
-    text.append("\",\"downstream_remote_address\":\"")
-    if connections.contains(state.downstream) {
-      text.append(address: connections[state.downstream].peer)
+    func writeLogLine(_ exchange: ExchangeHandle, _ log: AccessLog) {
+        let state = exchanges[exchange]
+        let bytes = headBytes(exchange)
+        log.begin(nowNanoseconds: loop.nowNanoseconds)
+        let text = log.text
+        let age = loop.nowNanoseconds &- state.startNanoseconds
+        text.append("{\"start_time\":\"")
+        log.append(time: loop.network.wallNanoseconds() &- age)
+        text.append("\",\"method\":\"")
+        log.append(escaped: bytes.extracting(state.head.methodRange))
+        text.append("\",\"path\":\"")
+        log.append(escaped: bytes.extracting(state.head.pathRange))
+        text.append("\",\"protocol\":\"")
+        text.append(protocolName(state.head))
+        text.append("\",\"response_code\":")
+        text.append(decimal: UInt64(state.status))
+        text.append(",\"response_flags\":\"")
+        appendFlags(state.responseFlags, to: text)
+        text.append("\",\"bytes_received\":")
+        text.append(decimal: state.bytesReceived)
+        text.append(",\"bytes_sent\":")
+        text.append(decimal: state.bytesSent)
+        text.append(",\"duration\":")
+        text.append(decimal: age / 1_000_000)
+        appendUpstream(state, to: text)
+        text.append(",\"route_name\":\"")
+        let nameStart = Int(state.action.routeNameOffset)
+        let nameEnd = nameStart + Int(state.action.routeNameLength)
+        log.append(escaped: bytes.extracting(nameStart..<nameEnd))
+        text.append("\",\"x_request_id\":\"")
+        appendRequestID(exchange, bytes, log)
+        text.append("\",\"downstream_remote_address\":\"")
+        if connections.contains(state.downstream) {
+            text.append(address: connections[state.downstream].peer)
+        }
+        text.append("\",\"plugin\":")
+        appendReplier(exchange, log)
+        text.append(",\"source_identity\":null,\"destination_identity\":null}\n")
     }
-    text.append("\",\"plugin\":")
-    appendReplier(exchange, log)
-    text.append(",\"source_identity\":null,\"destination_identity\":null}\n")
-  }
 
-  /// A line for a request whose head could not be read.
-  func logRefusal(_ handle: ConnectionHandle, status: UInt16) {
-    guard let log = accessLog else { return }
-    counters.count(.logLines)
-    log.begin(nowNanoseconds: loop.nowNanoseconds)
-    let text = log.text
-    text.append("{\"start_time\":\"")
-    log.append(time: loop.network.wallNanoseconds())
-    text.append("\",\"method\":\"\",\"path\":\"\",\"protocol\":\"HTTP/1.1\",\"response_code\":")
-    text.append(decimal: UInt64(status))
-    text.append(",\"response_flags\":\"")
-    text.append(status == 408 ? "DT" : "DPE")
-    text.append("\",\"bytes_received\":0,\"bytes_sent\":0,\"duration\":0")
-    text.append(",\"upstream_service_time\":null,\"upstream_host\":null,\"route_name\":\"\"")
-    text.append(",\"x_request_id\":\"\",\"downstream_remote_address\":\"")
-    text.append(address: connections[handle].peer)
-    text.append("\",\"plugin\":null,\"source_identity\":null,\"destination_identity\":null}\n")
-  }
+    /// A line for a request whose head could not be read.
+    func logRefusal(_ handle: ConnectionHandle, status: UInt16) {
+        guard let log = accessLog else { return }
+        counters.count(.logLines)
+        log.begin(nowNanoseconds: loop.nowNanoseconds)
+        let text = log.text
+        text.append("{\"start_time\":\"")
+        log.append(time: loop.network.wallNanoseconds())
+        text.append("\",\"method\":\"\",\"path\":\"\",\"protocol\":\"HTTP/1.1\",\"response_code\":")
+        text.append(decimal: UInt64(status))
+        text.append(",\"response_flags\":\"")
+        text.append(status == 408 ? "DT" : "DPE")
+        text.append("\",\"bytes_received\":0,\"bytes_sent\":0,\"duration\":0")
+        text.append(",\"upstream_service_time\":null,\"upstream_host\":null,\"route_name\":\"\"")
+        text.append(",\"x_request_id\":\"\",\"downstream_remote_address\":\"")
+        text.append(address: connections[handle].peer)
+        text.append("\",\"plugin\":null,\"source_identity\":null,\"destination_identity\":null}\n")
+    }
 
-  private func protocolName(_ head: RequestHead) -> StaticString {
-    if head.isHTTP2 { return "HTTP/2" }
-    return head.minorVersion == 0 ? "HTTP/1.0" : "HTTP/1.1"
-  }
+    private func protocolName(_ head: RequestHead) -> StaticString {
+        if head.isHTTP2 { return "HTTP/2" }
+        return head.minorVersion == 0 ? "HTTP/1.0" : "HTTP/1.1"
+    }
 
-  private func appendFlags(_ flags: ResponseFlags, to text: ScratchBuffer) {
-    guard !flags.isEmpty else {
-      text.append("-")
-      return
+    private func appendFlags(_ flags: ResponseFlags, to text: ScratchBuffer) {
+        guard !flags.isEmpty else {
+            text.append("-")
+            return
+        }
+        var isFirst = true
+        for (flag, name) in ResponseFlags.names where flags.contains(flag) {
+            if !isFirst { text.append(",") }
+            text.append(name)
+            isFirst = false
+        }
     }
-    var isFirst = true
-    for (flag, name) in ResponseFlags.names where flags.contains(flag) {
-      if !isFirst { text.append(",") }
-      text.append(name)
-      isFirst = false
-    }
-  }
 
-  private func appendUpstream(_ state: Exchange, to text: ScratchBuffer) {
-    guard state.tries > 0 else {
-      text.append(",\"upstream_service_time\":null,\"upstream_host\":null")
-      return
+    private func appendUpstream(_ state: Exchange, to text: ScratchBuffer) {
+        guard state.tries > 0 else {
+            text.append(",\"upstream_service_time\":null,\"upstream_host\":null")
+            return
+        }
+        text.append(",\"upstream_service_time\":")
+        if state.upstreamHeadNanoseconds > 0 {
+            let time = state.upstreamHeadNanoseconds &- state.upstreamStartNanoseconds
+            text.append(decimal: time / 1_000_000)
+        } else {
+            text.append("null")
+        }
+        text.append(",\"upstream_host\":\"")
+        text.append(address: state.upstreamAddress)
+        text.append("\"")
     }
-    text.append(",\"upstream_service_time\":")
-    if state.upstreamHeadNanoseconds > 0 {
-      let time = state.upstreamHeadNanoseconds &- state.upstreamStartNanoseconds
-      text.append(decimal: time / 1_000_000)
-    } else {
-      text.append("null")
-    }
-    text.append(",\"upstream_host\":\"")
-    text.append(address: state.upstreamAddress)
-    text.append("\"")
-  }
 
-  private func appendRequestID(_ exchange: ExchangeHandle, _ bytes: RawSpan, _ log: AccessLog) {
-    let fields = headFields(exchange)
-    for index in fields.indices where fields[index].id == .xRequestID {
-      log.append(escaped: bytes.extracting(fields[index].valueRange), byteLimit: 128)
-      return
+    private func appendRequestID(_ exchange: ExchangeHandle, _ bytes: RawSpan, _ log: AccessLog) {
+        let fields = headFields(exchange)
+        for index in fields.indices where fields[index].id == .xRequestID {
+            log.append(escaped: bytes.extracting(fields[index].valueRange), byteLimit: 128)
+            return
+        }
+        let identifier = exchanges[exchange].requestID
+        log.text.append(hexadecimal: identifier.0, digits: 16)
+        log.text.append(hexadecimal: identifier.1, digits: 16)
     }
-    let identifier = exchanges[exchange].requestID
-    log.text.append(hexadecimal: identifier.0, digits: 16)
-    log.text.append(hexadecimal: identifier.1, digits: 16)
-  }
 }

@@ -2,133 +2,133 @@ import LinuxSystem
 
 /// Sending: what one event produces for a connection is gathered and sent in one call.
 extension HTTPProxy {
-  /// Begins or goes on gathering for a connection; what was gathered for another is sent.
-  func gather(for handle: ConnectionHandle) {
-    guard gathering != handle else { return }
-    finishGathering()
-    gathering = handle
-  }
-
-  /// Sends bytes on a connection, by way of the gathered ones.
-  func write(_ handle: ConnectionHandle, _ bytes: RawSpan) {
-    gather(for: handle)
-    if bytes.byteCount < HTTPProxy.gatherByteLimit
-      && gathered.count + bytes.byteCount <= gathered.capacity
-    {
-      gathered.append(bytes)
-    } else {
-      sendGathered(and: bytes)
+    /// Begins or goes on gathering for a connection; what was gathered for another is sent.
+    func gather(for handle: ConnectionHandle) {
+        guard gathering != handle else { return }
+        finishGathering()
+        gathering = handle
     }
-  }
 
-  /// Makes room for a head to be appended to the gathered bytes.
-  func reserveGathered(for handle: ConnectionHandle) {
-    gather(for: handle)
-    if gathered.count > gathered.capacity / 2 { sendGathered(and: RawSpan()) }
-  }
+    /// Sends bytes on a connection, by way of the gathered ones.
+    func write(_ handle: ConnectionHandle, _ bytes: RawSpan) {
+        gather(for: handle)
+        if bytes.byteCount < HTTPProxy.gatherByteLimit
+            && gathered.count + bytes.byteCount <= gathered.capacity
+        {
+            gathered.append(bytes)
+        } else {
+            sendGathered(and: bytes)
+        }
+    }
 
-  /// Sends what has been gathered.
-  func finishGathering() {
-    guard gathering.isSome else { return }
-    sendGathered(and: RawSpan())
-    gathering = .none
-  }
+    /// Makes room for a head to be appended to the gathered bytes.
+    func reserveGathered(for handle: ConnectionHandle) {
+        gather(for: handle)
+        if gathered.count > gathered.capacity / 2 { sendGathered(and: RawSpan()) }
+    }
 
-  private func sendGathered(and bytes: RawSpan) {
-    let handle = gathering
-    defer { gathered.reset() }
-    guard connections.contains(handle), !connections[handle].flags.contains(.broken) else {
-      return
+    /// Sends what has been gathered.
+    func finishGathering() {
+        guard gathering.isSome else { return }
+        sendGathered(and: RawSpan())
+        gathering = .none
     }
-    if connections[handle].flags.contains(.tls) {
-      sendEncrypted(handle, gathered.bytes())
-      sendEncrypted(handle, bytes)
-    } else {
-      sendPlain(handle, gathered.bytes(), bytes)
-    }
-  }
 
-  /// Sends two runs, or queues them behind what is queued already.
-  func sendPlain(_ handle: ConnectionHandle, _ first: RawSpan, _ second: RawSpan) {
-    guard first.byteCount + second.byteCount > 0 else { return }
-    guard connections[handle].output.isEmpty,
-      !connections[handle].flags.contains(.connecting)
-    else {
-      enqueue(handle, first)
-      enqueue(handle, second)
-      return
+    private func sendGathered(and bytes: RawSpan) {
+        let handle = gathering
+        defer { gathered.reset() }
+        guard connections.contains(handle), !connections[handle].flags.contains(.broken) else {
+            return
+        }
+        if connections[handle].flags.contains(.tls) {
+            sendEncrypted(handle, gathered.bytes())
+            sendEncrypted(handle, bytes)
+        } else {
+            sendPlain(handle, gathered.bytes(), bytes)
+        }
     }
-    let fd = connections[handle].fd
-    let sent: Int
-    let outcome: SendOutcome
-    if first.byteCount > 0 && second.byteCount > 0 {
-      (sent, outcome) = loop.network.send(fd, first, second)
-    } else {
-      (sent, outcome) = loop.network.send(fd, first.byteCount > 0 ? first : second)
-    }
-    if case .failed = outcome {
-      markBroken(handle)
-      return
-    }
-    guard outcome == .blocked else { return }
-    if sent < first.byteCount {
-      enqueue(handle, first.extracting(sent..<first.byteCount))
-      enqueue(handle, second)
-    } else {
-      enqueue(handle, second.extracting((sent - first.byteCount)..<second.byteCount))
-    }
-  }
 
-  private func enqueue(_ handle: ConnectionHandle, _ bytes: RawSpan) {
-    guard bytes.byteCount > 0 else { return }
-    if connections[handle].output.isEmpty && connections[handle].role == .downstream {
-      setDeadline(handle, timeouts.send)
+    /// Sends two runs, or queues them behind what is queued already.
+    func sendPlain(_ handle: ConnectionHandle, _ first: RawSpan, _ second: RawSpan) {
+        guard first.byteCount + second.byteCount > 0 else { return }
+        guard connections[handle].output.isEmpty,
+            !connections[handle].flags.contains(.connecting)
+        else {
+            enqueue(handle, first)
+            enqueue(handle, second)
+            return
+        }
+        let fd = connections[handle].fd
+        let sent: Int
+        let outcome: SendOutcome
+        if first.byteCount > 0 && second.byteCount > 0 {
+            (sent, outcome) = loop.network.send(fd, first, second)
+        } else {
+            (sent, outcome) = loop.network.send(fd, first.byteCount > 0 ? first : second)
+        }
+        if case .failed = outcome {
+            markBroken(handle)
+            return
+        }
+        guard outcome == .blocked else { return }
+        if sent < first.byteCount {
+            enqueue(handle, first.extracting(sent..<first.byteCount))
+            enqueue(handle, second)
+        } else {
+            enqueue(handle, second.extracting((sent - first.byteCount)..<second.byteCount))
+        }
     }
-    if !connections[handle].output.append(bytes, pool) {
-      counters.count(.bufferLimitHits)
-      markBroken(handle)
+
+    private func enqueue(_ handle: ConnectionHandle, _ bytes: RawSpan) {
+        guard bytes.byteCount > 0 else { return }
+        if connections[handle].output.isEmpty && connections[handle].role == .downstream {
+            setDeadline(handle, timeouts.send)
+        }
+        if !connections[handle].output.append(bytes, pool) {
+            counters.count(.bufferLimitHits)
+            markBroken(handle)
+        }
     }
-  }
 
-  /// Has the connection closed at the end of this event: it cannot be used further.
-  func markBroken(_ handle: ConnectionHandle) {
-    connections[handle].flags.insert(.broken)
-    schedule(handle)
-  }
-
-  /// Whether a connection has bytes its socket did not take: its source is then paused.
-  func isBlocked(_ handle: ConnectionHandle) -> Bool {
-    connections.contains(handle) && !connections[handle].output.isEmpty
-  }
-
-  /// Sends queued output.
-  ///
-  /// - Returns: whether the connection is still there and has nothing left to send.
-  func flush(_ handle: ConnectionHandle) -> Bool {
-    guard !connections[handle].output.isEmpty else { return true }
-    let fd = connections[handle].fd
-    let before = connections[handle].output.byteCount
-    switch loop.network.send(fd, &connections[handle].output, pool) {
-    case .sent:
-      return true
-    case .blocked:
-      if connections[handle].role == .downstream
-        && connections[handle].output.byteCount < before
-      {
-        setDeadline(handle, timeouts.send)
-      }
-      return false
-    case .failed:
-      connectionFailed(handle)
-      return false
+    /// Has the connection closed at the end of this event: it cannot be used further.
+    func markBroken(_ handle: ConnectionHandle) {
+        connections[handle].flags.insert(.broken)
+        schedule(handle)
     }
-  }
 
-  /// Sets a connection's deadline, from now.
-  func setDeadline(_ handle: ConnectionHandle, _ nanoseconds: UInt64) {
-    connectionTimers.set(
-      handle.index,
-      nanoseconds == 0 ? 0 : loop.nowNanoseconds &+ nanoseconds
-    )
-  }
+    /// Whether a connection has bytes its socket did not take: its source is then paused.
+    func isBlocked(_ handle: ConnectionHandle) -> Bool {
+        connections.contains(handle) && !connections[handle].output.isEmpty
+    }
+
+    /// Sends queued output.
+    ///
+    /// - Returns: whether the connection is still there and has nothing left to send.
+    func flush(_ handle: ConnectionHandle) -> Bool {
+        guard !connections[handle].output.isEmpty else { return true }
+        let fd = connections[handle].fd
+        let before = connections[handle].output.byteCount
+        switch loop.network.send(fd, &connections[handle].output, pool) {
+        case .sent:
+            return true
+        case .blocked:
+            if connections[handle].role == .downstream
+                && connections[handle].output.byteCount < before
+            {
+                setDeadline(handle, timeouts.send)
+            }
+            return false
+        case .failed:
+            connectionFailed(handle)
+            return false
+        }
+    }
+
+    /// Sets a connection's deadline, from now.
+    func setDeadline(_ handle: ConnectionHandle, _ nanoseconds: UInt64) {
+        connectionTimers.set(
+            handle.index,
+            nanoseconds == 0 ? 0 : loop.nowNanoseconds &+ nanoseconds
+        )
+    }
 }

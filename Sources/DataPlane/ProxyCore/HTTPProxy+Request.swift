@@ -3,340 +3,340 @@ import MeshModel
 
 /// Requests: from a head to an upstream connection.
 extension HTTPProxy {
-  /// Begins the exchange of an HTTP/1 head whose bytes and fields are in `block`.
-  func beginExchange(
-    _ handle: ConnectionHandle,
-    _ block: BufferPool.Block,
-    _ parsed: HTTP1RequestHead
-  ) {
-    var head = RequestHead()
-    head.method = parsed.method
-    head.methodOffset = Int32(parsed.methodOffset)
-    head.methodLength = Int32(parsed.methodLength)
-    head.pathOffset = Int32(parsed.pathOffset)
-    head.pathLength = Int32(parsed.pathLength)
-    head.authorityOffset = Int32(parsed.authorityOffset)
-    head.authorityLength = Int32(parsed.authorityLength)
-    head.minorVersion = parsed.minorVersion
-    head.framing = parsed.framing
-    head.fieldCount = Int32(parsed.fieldCount)
-    head.byteCount = Int32(parsed.headByteCount)
-    guard let exchange = openExchange(handle, block, head) else {
-      writeBareReply(handle, status: 503)
-      finishGathering()
-      beginDiscarding(handle)
-      return
+    /// Begins the exchange of an HTTP/1 head whose bytes and fields are in `block`.
+    func beginExchange(
+        _ handle: ConnectionHandle,
+        _ block: BufferPool.Block,
+        _ parsed: HTTP1RequestHead
+    ) {
+        var head = RequestHead()
+        head.method = parsed.method
+        head.methodOffset = Int32(parsed.methodOffset)
+        head.methodLength = Int32(parsed.methodLength)
+        head.pathOffset = Int32(parsed.pathOffset)
+        head.pathLength = Int32(parsed.pathLength)
+        head.authorityOffset = Int32(parsed.authorityOffset)
+        head.authorityLength = Int32(parsed.authorityLength)
+        head.minorVersion = parsed.minorVersion
+        head.framing = parsed.framing
+        head.fieldCount = Int32(parsed.fieldCount)
+        head.byteCount = Int32(parsed.headByteCount)
+        guard let exchange = openExchange(handle, block, head) else {
+            writeBareReply(handle, status: 503)
+            finishGathering()
+            beginDiscarding(handle)
+            return
+        }
+        connections[handle].exchange = exchange
+        connections[handle].exchangeCount &+= 1
+        connections[handle].body = BodyReader(parsed.framing)
+        if !parsed.keepAlive || isDraining {
+            connections[handle].flags.insert(.closesAfterExchange)
+        }
+        if connections[handle].body.isComplete {
+            exchanges[exchange].flags.insert(.requestEnded)
+            connectionTimers.set(handle.index, 0)
+        } else {
+            setDeadline(handle, timeouts.body)
+        }
+        guard parsed.method != .connect, parsed.targetForm != .asterisk else {
+            fail(exchange, status: parsed.method == .connect ? 405 : 400, .noRoute)
+            return
+        }
+        start(exchange)
     }
-    connections[handle].exchange = exchange
-    connections[handle].exchangeCount &+= 1
-    connections[handle].body = BodyReader(parsed.framing)
-    if !parsed.keepAlive || isDraining {
-      connections[handle].flags.insert(.closesAfterExchange)
+
+    /// Makes an exchange; `nil`, with the block given back, when too many are in hand.
+    func openExchange(
+        _ handle: ConnectionHandle,
+        _ block: BufferPool.Block,
+        _ head: RequestHead
+    ) -> ExchangeHandle? {
+        var exchange = Exchange(
+            downstream: handle,
+            block: block,
+            entry: connections[handle].entry,
+            startNanoseconds: loop.nowNanoseconds
+        )
+        exchange.head = head
+        exchange.head.isTLS = connections[handle].flags.contains(.tls)
+        exchange.requestID = identifiers.next()
+        guard let opened = exchanges.insert(exchange) else {
+            counters.count(.exchangeLimitHits)
+            pool.give(block)
+            return nil
+        }
+        counters.count(.requests)
+        return opened
     }
-    if connections[handle].body.isComplete {
-      exchanges[exchange].flags.insert(.requestEnded)
-      connectionTimers.set(handle.index, 0)
-    } else {
-      setDeadline(handle, timeouts.body)
+
+    /// Routes a new exchange, runs its filters, sends it on.
+    func start(_ exchange: ExchangeHandle) {
+        let bytes = headBytes(exchange)
+        let head = exchanges[exchange].head
+        let path = RequestPath(bytes, head)
+        guard !path.isAmbiguous else {
+            fail(exchange, status: 400, .downstreamProtocolError)
+            return
+        }
+        exchanges[exchange].head.pathOnlyLength = Int32(path.pathByteCount)
+        guard let match = route(exchange, bytes, path) else { return }
+        exchanges[exchange].listener = match.listener
+        guard take(match.action, for: exchange) else {
+            fail(exchange, status: 431, .overflow)
+            return
+        }
+        if exchanges[exchange].action.chain >= 0 {
+            runRequestFilters(exchange)
+        } else {
+            dispatch(exchange)
+        }
     }
-    guard parsed.method != .connect, parsed.targetForm != .asterisk else {
-      fail(exchange, status: parsed.method == .connect ? 405 : 400, .noRoute)
-      return
+
+    private func route(
+        _ exchange: ExchangeHandle,
+        _ bytes: RawSpan,
+        _ path: RequestPath
+    ) -> RouteMatch? {
+        let head = exchanges[exchange].head
+        let fields = headFields(exchange)
+        let entry = exchanges[exchange].entry
+        switch view.match(entry: entry, bytes, fields, head, path) {
+        case .found(let match): return match
+        case .noRule(let listener):
+            exchanges[exchange].listener = listener
+            fail(exchange, status: 404, .noRoute)
+            return nil
+        case .noHost:
+            fail(exchange, status: 404, .noRoute)
+            return nil
+        }
     }
-    start(exchange)
-  }
 
-  /// Makes an exchange; `nil`, with the block given back, when too many are in hand.
-  func openExchange(
-    _ handle: ConnectionHandle,
-    _ block: BufferPool.Block,
-    _ head: RequestHead
-  ) -> ExchangeHandle? {
-    var exchange = Exchange(
-      downstream: handle,
-      block: block,
-      entry: connections[handle].entry,
-      startNanoseconds: loop.nowNanoseconds
-    )
-    exchange.head = head
-    exchange.head.isTLS = connections[handle].flags.contains(.tls)
-    exchange.requestID = identifiers.next()
-    guard let opened = exchanges.insert(exchange) else {
-      counters.count(.exchangeLimitHits)
-      pool.give(block)
-      return nil
+    /// Picks a backend and copies what the exchange needs of its action, so that the view may be
+    /// swapped.
+    ///
+    /// - Returns: `false` when the block has no room.
+    private func take(_ index: Int, for exchange: ExchangeHandle) -> Bool {
+        let row = view.actions[index]
+        var action = RoutedAction()
+        action.chain = row.chain
+        action.chainSet = chainSetVersion
+        action.routeRow = row.routeRow
+        action.requestTimeoutNanoseconds = row.requestTimeoutNanoseconds
+        action.backendTimeoutNanoseconds = row.backendTimeoutNanoseconds
+        guard let name = append(view.bytes(row.routeName), to: exchange) else { return false }
+        action.routeNameOffset = name
+        action.routeNameLength = row.routeName.byteCount
+        if row.requestTimeoutNanoseconds > 0 {
+            exchangeTimers.set(
+                exchange.index,
+                loop.nowNanoseconds &+ row.requestTimeoutNanoseconds
+            )
+        }
+        exchanges[exchange].action = action
+        guard row.weightSum > 0 else { return true }
+        let backend = pick(row)
+        exchanges[exchange].action.cluster = backend.cluster
+        guard copyOperations(row, backend, exchange) else { return false }
+        if row.chain >= 0 { return true }
+        return apply(row.requestOperations, to: exchange)
+            && apply(backend.requestOperations, to: exchange)
     }
-    counters.count(.requests)
-    return opened
-  }
 
-  /// Routes a new exchange, runs its filters, sends it on.
-  func start(_ exchange: ExchangeHandle) {
-    let bytes = headBytes(exchange)
-    let head = exchanges[exchange].head
-    let path = RequestPath(bytes, head)
-    guard !path.isAmbiguous else {
-      fail(exchange, status: 400, .downstreamProtocolError)
-      return
+    /// Sends a routed request to an endpoint.
+    func dispatch(_ exchange: ExchangeHandle) {
+        guard exchanges[exchange].action.cluster >= 0 else {
+            fail(exchange, status: 500, .invalidBackend)
+            return
+        }
+        connectUpstream(exchange)
     }
-    exchanges[exchange].head.pathOnlyLength = Int32(path.pathByteCount)
-    guard let match = route(exchange, bytes, path) else { return }
-    exchanges[exchange].listener = match.listener
-    guard take(match.action, for: exchange) else {
-      fail(exchange, status: 431, .overflow)
-      return
+
+    /// Sends a request on once its filters have let it pass.
+    func redispatch(_ exchange: ExchangeHandle) {
+        let count = Int(exchanges[exchange].action.requestOperationCount)
+        let first = Int(exchanges[exchange].action.responseOperationCount)
+        for index in first..<(first + count) {
+            let operation = copiedOperations(exchange, count: first + count)[index]
+            let text = headBytes(exchange)
+            let name = text.extracting(operation.name.range)
+            if operation.kind != .add { removeFields(exchange, operation.id, name) }
+            guard operation.kind != .remove else { continue }
+            let value = text.extracting(operation.value.range)
+            guard addField(exchange, operation.id, name, value) else {
+                fail(exchange, status: 431, .overflow)
+                return
+            }
+        }
+        dispatch(exchange)
     }
-    if exchanges[exchange].action.chain >= 0 {
-      runRequestFilters(exchange)
-    } else {
-      dispatch(exchange)
+
+    private func pick(_ action: ActionRow) -> BackendRow {
+        let first = Int(action.backends.first)
+        guard action.backends.count > 1 else { return view.backends[first] }
+        let ticket = random.next(below: action.weightSum)
+        var index = first
+        while view.backends[index].cumulativeWeight <= ticket { index += 1 }
+        return view.backends[index]
     }
-  }
 
-  private func route(
-    _ exchange: ExchangeHandle,
-    _ bytes: RawSpan,
-    _ path: RequestPath
-  ) -> RouteMatch? {
-    let head = exchanges[exchange].head
-    let fields = headFields(exchange)
-    let entry = exchanges[exchange].entry
-    switch view.match(entry: entry, bytes, fields, head, path) {
-    case .found(let match): return match
-    case .noRule(let listener):
-      exchanges[exchange].listener = listener
-      fail(exchange, status: 404, .noRoute)
-      return nil
-    case .noHost:
-      fail(exchange, status: 404, .noRoute)
-      return nil
+    // MARK: The exchange's block
+
+    /// The request head's bytes, with what was appended.
+    @_lifetime(immortal)
+    func headBytes(_ exchange: ExchangeHandle) -> RawSpan {
+        pool.bytes(exchanges[exchange].block, 0, ExchangeBlock.textByteLimit)
     }
-  }
 
-  /// Picks a backend and copies what the exchange needs of its action, so that the view may be
-  /// swapped.
-  ///
-  /// - Returns: `false` when the block has no room.
-  private func take(_ index: Int, for exchange: ExchangeHandle) -> Bool {
-    let row = view.actions[index]
-    var action = RoutedAction()
-    action.chain = row.chain
-    action.chainSet = chainSetVersion
-    action.routeRow = row.routeRow
-    action.requestTimeoutNanoseconds = row.requestTimeoutNanoseconds
-    action.backendTimeoutNanoseconds = row.backendTimeoutNanoseconds
-    guard let name = append(view.bytes(row.routeName), to: exchange) else { return false }
-    action.routeNameOffset = name
-    action.routeNameLength = row.routeName.byteCount
-    if row.requestTimeoutNanoseconds > 0 {
-      exchangeTimers.set(
-        exchange.index,
-        loop.nowNanoseconds &+ row.requestTimeoutNanoseconds
-      )
+    /// The request's fields.
+    @_lifetime(immortal)
+    func headFields(_ exchange: ExchangeHandle) -> Span<HeaderField> {
+        pool.elements(
+            exchanges[exchange].block,
+            at: ExchangeBlock.fieldOffset,
+            count: Int(exchanges[exchange].head.fieldCount),
+            of: HeaderField.self
+        )
     }
-    exchanges[exchange].action = action
-    guard row.weightSum > 0 else { return true }
-    let backend = pick(row)
-    exchanges[exchange].action.cluster = backend.cluster
-    guard copyOperations(row, backend, exchange) else { return false }
-    if row.chain >= 0 { return true }
-    return apply(row.requestOperations, to: exchange)
-      && apply(backend.requestOperations, to: exchange)
-  }
 
-  /// Sends a routed request to an endpoint.
-  func dispatch(_ exchange: ExchangeHandle) {
-    guard exchanges[exchange].action.cluster >= 0 else {
-      fail(exchange, status: 500, .invalidBackend)
-      return
+    /// Appends text to the block.
+    ///
+    /// - Returns: where it begins; `nil` when there is no room.
+    func append(_ bytes: RawSpan, to exchange: ExchangeHandle) -> Int32? {
+        let start = exchanges[exchange].head.byteCount
+        guard Int(start) + bytes.byteCount <= ExchangeBlock.textByteLimit else { return nil }
+        pool.write(bytes, to: exchanges[exchange].block, at: Int(start))
+        exchanges[exchange].head.byteCount = start + Int32(bytes.byteCount)
+        return start
     }
-    connectUpstream(exchange)
-  }
 
-  /// Sends a request on once its filters have let it pass.
-  func redispatch(_ exchange: ExchangeHandle) {
-    let count = Int(exchanges[exchange].action.requestOperationCount)
-    let first = Int(exchanges[exchange].action.responseOperationCount)
-    for index in first..<(first + count) {
-      let operation = copiedOperations(exchange, count: first + count)[index]
-      let text = headBytes(exchange)
-      let name = text.extracting(operation.name.range)
-      if operation.kind != .add { removeFields(exchange, operation.id, name) }
-      guard operation.kind != .remove else { continue }
-      let value = text.extracting(operation.value.range)
-      guard addField(exchange, operation.id, name, value) else {
-        fail(exchange, status: 431, .overflow)
-        return
-      }
+    /// Appends a header line to the request.
+    ///
+    /// - Returns: `false` when there is no room.
+    func addField(
+        _ exchange: ExchangeHandle,
+        _ id: HeaderID,
+        _ name: RawSpan,
+        _ value: RawSpan
+    ) -> Bool {
+        let count = Int(exchanges[exchange].head.fieldCount)
+        guard count < ExchangeBlock.fieldMax, value.byteCount <= Int(UInt16.max),
+            let nameOffset = append(name, to: exchange),
+            let valueOffset = append(value, to: exchange)
+        else { return false }
+        let field = HeaderField(
+            nameOffset: UInt32(nameOffset),
+            valueOffset: UInt32(valueOffset),
+            nameLength: UInt16(name.byteCount),
+            valueLength: UInt16(value.byteCount),
+            id: id
+        )
+        var fields = pool.mutableElements(
+            exchanges[exchange].block,
+            at: ExchangeBlock.fieldOffset,
+            count: count + 1,
+            of: HeaderField.self
+        )
+        fields[count] = field
+        exchanges[exchange].head.fieldCount = Int32(count + 1)
+        return true
     }
-    dispatch(exchange)
-  }
 
-  private func pick(_ action: ActionRow) -> BackendRow {
-    let first = Int(action.backends.first)
-    guard action.backends.count > 1 else { return view.backends[first] }
-    let ticket = random.next(below: action.weightSum)
-    var index = first
-    while view.backends[index].cumulativeWeight <= ticket { index += 1 }
-    return view.backends[index]
-  }
-
-  // MARK: The exchange's block
-
-  /// The request head's bytes, with what was appended.
-  @_lifetime(immortal)
-  func headBytes(_ exchange: ExchangeHandle) -> RawSpan {
-    pool.bytes(exchanges[exchange].block, 0, ExchangeBlock.textByteLimit)
-  }
-
-  /// The request's fields.
-  @_lifetime(immortal)
-  func headFields(_ exchange: ExchangeHandle) -> Span<HeaderField> {
-    pool.elements(
-      exchanges[exchange].block,
-      at: ExchangeBlock.fieldOffset,
-      count: Int(exchanges[exchange].head.fieldCount),
-      of: HeaderField.self
-    )
-  }
-
-  /// Appends text to the block.
-  ///
-  /// - Returns: where it begins; `nil` when there is no room.
-  func append(_ bytes: RawSpan, to exchange: ExchangeHandle) -> Int32? {
-    let start = exchanges[exchange].head.byteCount
-    guard Int(start) + bytes.byteCount <= ExchangeBlock.textByteLimit else { return nil }
-    pool.write(bytes, to: exchanges[exchange].block, at: Int(start))
-    exchanges[exchange].head.byteCount = start + Int32(bytes.byteCount)
-    return start
-  }
-
-  /// Appends a header line to the request.
-  ///
-  /// - Returns: `false` when there is no room.
-  func addField(
-    _ exchange: ExchangeHandle,
-    _ id: HeaderID,
-    _ name: RawSpan,
-    _ value: RawSpan
-  ) -> Bool {
-    let count = Int(exchanges[exchange].head.fieldCount)
-    guard count < ExchangeBlock.fieldMax, value.byteCount <= Int(UInt16.max),
-      let nameOffset = append(name, to: exchange),
-      let valueOffset = append(value, to: exchange)
-    else { return false }
-    let field = HeaderField(
-      nameOffset: UInt32(nameOffset),
-      valueOffset: UInt32(valueOffset),
-      nameLength: UInt16(name.byteCount),
-      valueLength: UInt16(value.byteCount),
-      id: id
-    )
-    var fields = pool.mutableElements(
-      exchanges[exchange].block,
-      at: ExchangeBlock.fieldOffset,
-      count: count + 1,
-      of: HeaderField.self
-    )
-    fields[count] = field
-    exchanges[exchange].head.fieldCount = Int32(count + 1)
-    return true
-  }
-
-  /// Takes every line of a name out of the request.
-  func removeFields(_ exchange: ExchangeHandle, _ id: HeaderID, _ name: RawSpan) {
-    let bytes = headBytes(exchange)
-    let count = Int(exchanges[exchange].head.fieldCount)
-    var fields = pool.mutableElements(
-      exchanges[exchange].block,
-      at: ExchangeBlock.fieldOffset,
-      count: count,
-      of: HeaderField.self
-    )
-    var kept = 0
-    for index in 0..<count {
-      let field = fields[index]
-      guard !field.isNamed(id, name, in: bytes) else { continue }
-      if kept != index { fields[kept] = field }
-      kept += 1
+    /// Takes every line of a name out of the request.
+    func removeFields(_ exchange: ExchangeHandle, _ id: HeaderID, _ name: RawSpan) {
+        let bytes = headBytes(exchange)
+        let count = Int(exchanges[exchange].head.fieldCount)
+        var fields = pool.mutableElements(
+            exchanges[exchange].block,
+            at: ExchangeBlock.fieldOffset,
+            count: count,
+            of: HeaderField.self
+        )
+        var kept = 0
+        for index in 0..<count {
+            let field = fields[index]
+            guard !field.isNamed(id, name, in: bytes) else { continue }
+            if kept != index { fields[kept] = field }
+            kept += 1
+        }
+        exchanges[exchange].head.fieldCount = Int32(kept)
     }
-    exchanges[exchange].head.fieldCount = Int32(kept)
-  }
 
-  /// Applies a header modifier of the view to the request.
-  private func apply(_ range: RowRange, to exchange: ExchangeHandle) -> Bool {
-    for offset in 0..<range.count {
-      let operation = view.operations[Int(range.first + offset)]
-      let name = view.bytes(operation.name)
-      if operation.kind != .add { removeFields(exchange, operation.id, name) }
-      guard operation.kind != .remove else { continue }
-      guard addField(exchange, operation.id, name, view.bytes(operation.value)) else {
-        return false
-      }
+    /// Applies a header modifier of the view to the request.
+    private func apply(_ range: RowRange, to exchange: ExchangeHandle) -> Bool {
+        for offset in 0..<range.count {
+            let operation = view.operations[Int(range.first + offset)]
+            let name = view.bytes(operation.name)
+            if operation.kind != .add { removeFields(exchange, operation.id, name) }
+            guard operation.kind != .remove else { continue }
+            guard addField(exchange, operation.id, name, view.bytes(operation.value)) else {
+                return false
+            }
+        }
+        return true
     }
-    return true
-  }
 
-  /// Copies header operations into the block: the response's, the backend's before the rule's;
-  /// and, where filters come first, the request's, the rule's before the backend's.
-  private func copyOperations(
-    _ action: ActionRow,
-    _ backend: BackendRow,
-    _ exchange: ExchangeHandle
-  ) -> Bool {
-    guard copy(backend.responseOperations, exchange, isResponse: true),
-      copy(action.responseOperations, exchange, isResponse: true)
-    else { return false }
-    guard action.chain >= 0 else { return true }
-    return copy(action.requestOperations, exchange, isResponse: false)
-      && copy(backend.requestOperations, exchange, isResponse: false)
-  }
-
-  private func copy(_ range: RowRange, _ exchange: ExchangeHandle, isResponse: Bool) -> Bool {
-    for offset in 0..<range.count {
-      let action = exchanges[exchange].action
-      let position = Int(action.responseOperationCount + action.requestOperationCount)
-      var operation = view.operations[Int(range.first + offset)]
-      guard position < ExchangeBlock.operationMax,
-        let name = append(view.bytes(operation.name), to: exchange),
-        let value = append(view.bytes(operation.value), to: exchange)
-      else { return false }
-      operation.name.start = name
-      operation.value.start = value
-      var rows = copiedOperations(exchange, count: position + 1)
-      rows[position] = operation
-      if isResponse {
-        exchanges[exchange].action.responseOperationCount += 1
-      } else {
-        exchanges[exchange].action.requestOperationCount += 1
-      }
+    /// Copies header operations into the block: the response's, the backend's before the rule's;
+    /// and, where filters come first, the request's, the rule's before the backend's.
+    private func copyOperations(
+        _ action: ActionRow,
+        _ backend: BackendRow,
+        _ exchange: ExchangeHandle
+    ) -> Bool {
+        guard copy(backend.responseOperations, exchange, isResponse: true),
+            copy(action.responseOperations, exchange, isResponse: true)
+        else { return false }
+        guard action.chain >= 0 else { return true }
+        return copy(action.requestOperations, exchange, isResponse: false)
+            && copy(backend.requestOperations, exchange, isResponse: false)
     }
-    return true
-  }
 
-  /// The exchange's copied operations.
-  @_lifetime(immortal)
-  func copiedOperations(_ exchange: ExchangeHandle, count: Int) -> MutableSpan<OperationRow> {
-    pool.mutableElements(
-      exchanges[exchange].block,
-      at: ExchangeBlock.operationOffset,
-      count: count,
-      of: OperationRow.self
-    )
-  }
+    private func copy(_ range: RowRange, _ exchange: ExchangeHandle, isResponse: Bool) -> Bool {
+        for offset in 0..<range.count {
+            let action = exchanges[exchange].action
+            let position = Int(action.responseOperationCount + action.requestOperationCount)
+            var operation = view.operations[Int(range.first + offset)]
+            guard position < ExchangeBlock.operationMax,
+                let name = append(view.bytes(operation.name), to: exchange),
+                let value = append(view.bytes(operation.value), to: exchange)
+            else { return false }
+            operation.name.start = name
+            operation.value.start = value
+            var rows = copiedOperations(exchange, count: position + 1)
+            rows[position] = operation
+            if isResponse {
+                exchanges[exchange].action.responseOperationCount += 1
+            } else {
+                exchanges[exchange].action.requestOperationCount += 1
+            }
+        }
+        return true
+    }
+
+    /// The exchange's copied operations.
+    @_lifetime(immortal)
+    func copiedOperations(_ exchange: ExchangeHandle, count: Int) -> MutableSpan<OperationRow> {
+        pool.mutableElements(
+            exchanges[exchange].block,
+            at: ExchangeBlock.operationOffset,
+            count: count,
+            of: OperationRow.self
+        )
+    }
 }
 
 extension HeaderField {
-  /// Whether the field has a name; compared by id where both are known, else by text without
-  /// regard to case.
-  func isNamed(_ id: HeaderID, _ name: RawSpan, in bytes: RawSpan) -> Bool {
-    if id != .other || self.id != .other { return id == self.id }
-    guard Int(nameLength) == name.byteCount else { return false }
-    let start = Int(nameOffset)
-    for offset in 0..<name.byteCount {
-      let left = ByteScan.lower(bytes.byte(at: start + offset))
-      guard left == ByteScan.lower(name.byte(at: offset)) else { return false }
+    /// Whether the field has a name; compared by id where both are known, else by text without
+    /// regard to case.
+    func isNamed(_ id: HeaderID, _ name: RawSpan, in bytes: RawSpan) -> Bool {
+        if id != .other || self.id != .other { return id == self.id }
+        guard Int(nameLength) == name.byteCount else { return false }
+        let start = Int(nameOffset)
+        for offset in 0..<name.byteCount {
+            let left = ByteScan.lower(bytes.byte(at: start + offset))
+            guard left == ByteScan.lower(name.byte(at: offset)) else { return false }
+        }
+        return true
     }
-    return true
-  }
 }

@@ -2,190 +2,190 @@ import Addressing
 
 /// The head that goes to an endpoint, and the body after it.
 extension HTTPProxy {
-  /// Fields of a request that the proxy writes itself or keeps to itself.
-  private static let replaced = HeaderMask(.host, .contentLength, .transferEncoding, .xRequestID)
-  /// Forwarding fields that a client's first hop does not believe.
-  private static let edgeOwned = HeaderMask(
-    .xForwardedFor,
-    .xForwardedProto,
-    .xForwardedHost,
-    .xForwardedPort,
-    .xRealIP,
-    .forwarded
-  )
+    /// Fields of a request that the proxy writes itself or keeps to itself.
+    private static let replaced = HeaderMask(.host, .contentLength, .transferEncoding, .xRequestID)
+    /// Forwarding fields that a client's first hop does not believe.
+    private static let edgeOwned = HeaderMask(
+        .xForwardedFor,
+        .xForwardedProto,
+        .xForwardedHost,
+        .xForwardedPort,
+        .xRealIP,
+        .forwarded
+    )
 
-  /// Writes the request's head to an upstream connection.
-  func sendRequestHead(_ exchange: ExchangeHandle, on upstream: ConnectionHandle) {
-    let head = exchanges[exchange].head
-    let bytes = headBytes(exchange)
-    reserveGathered(for: upstream)
-    gathered.append(bytes.extracting(head.methodRange))
-    gathered.append(byte: UInt8(ascii: " "))
-    if head.pathLength == 0 { gathered.append("/") }
-    gathered.append(bytes.extracting(head.pathRange))
-    gathered.append(" HTTP/1.1\r\nhost: ")
-    gathered.append(bytes.extracting(head.authorityRange))
-    gathered.append("\r\n")
-    let isEdge = view.isEdge(exchanges[exchange].entry)
-    var skipped = HTTPProxy.replaced
-    if isEdge { skipped.formUnion(HTTPProxy.edgeOwned) }
-    let fields = headFields(exchange)
-    gathered.append(fields: fields, of: bytes, skipping: skipped)
-    appendForwarding(exchange, isEdge: isEdge)
-    appendRequestID(exchange, bytes, fields)
-    switch head.framing {
-    case .none, .untilClose: break
-    case .length(let length):
-      gathered.append("content-length: ")
-      gathered.append(decimal: length)
-      gathered.append("\r\n")
-    case .chunked: gathered.append("transfer-encoding: chunked\r\n")
+    /// Writes the request's head to an upstream connection.
+    func sendRequestHead(_ exchange: ExchangeHandle, on upstream: ConnectionHandle) {
+        let head = exchanges[exchange].head
+        let bytes = headBytes(exchange)
+        reserveGathered(for: upstream)
+        gathered.append(bytes.extracting(head.methodRange))
+        gathered.append(byte: UInt8(ascii: " "))
+        if head.pathLength == 0 { gathered.append("/") }
+        gathered.append(bytes.extracting(head.pathRange))
+        gathered.append(" HTTP/1.1\r\nhost: ")
+        gathered.append(bytes.extracting(head.authorityRange))
+        gathered.append("\r\n")
+        let isEdge = view.isEdge(exchanges[exchange].entry)
+        var skipped = HTTPProxy.replaced
+        if isEdge { skipped.formUnion(HTTPProxy.edgeOwned) }
+        let fields = headFields(exchange)
+        gathered.append(fields: fields, of: bytes, skipping: skipped)
+        appendForwarding(exchange, isEdge: isEdge)
+        appendRequestID(exchange, bytes, fields)
+        switch head.framing {
+        case .none, .untilClose: break
+        case .length(let length):
+            gathered.append("content-length: ")
+            gathered.append(decimal: length)
+            gathered.append("\r\n")
+        case .chunked: gathered.append("transfer-encoding: chunked\r\n")
+        }
+        gathered.append("\r\n")
+        exchanges[exchange].flags.insert(.dispatched)
+        if !exchanges[exchange].requestBody.isEmpty { sendHeldBody(exchange) }
+        if exchanges[exchange].flags.contains(.requestEnded) { endRequestBody(exchange) }
     }
-    gathered.append("\r\n")
-    exchanges[exchange].flags.insert(.dispatched)
-    if !exchanges[exchange].requestBody.isEmpty { sendHeldBody(exchange) }
-    if exchanges[exchange].flags.contains(.requestEnded) { endRequestBody(exchange) }
-  }
 
-  private func appendForwarding(_ exchange: ExchangeHandle, isEdge: Bool) {
-    guard isEdge, connections.contains(exchanges[exchange].downstream) else { return }
-    gathered.append("x-forwarded-for: ")
-    gathered.append(address: connections[exchanges[exchange].downstream].peer.ip)
-    if exchanges[exchange].head.isTLS {
-      gathered.append("\r\nx-forwarded-proto: https\r\n")
-    } else {
-      gathered.append("\r\nx-forwarded-proto: http\r\n")
+    private func appendForwarding(_ exchange: ExchangeHandle, isEdge: Bool) {
+        guard isEdge, connections.contains(exchanges[exchange].downstream) else { return }
+        gathered.append("x-forwarded-for: ")
+        gathered.append(address: connections[exchanges[exchange].downstream].peer.ip)
+        if exchanges[exchange].head.isTLS {
+            gathered.append("\r\nx-forwarded-proto: https\r\n")
+        } else {
+            gathered.append("\r\nx-forwarded-proto: http\r\n")
+        }
     }
-  }
 
-  /// Passes the client's request id on, or makes one.
-  private func appendRequestID(
-    _ exchange: ExchangeHandle,
-    _ bytes: RawSpan,
-    _ fields: Span<HeaderField>
-  ) {
-    gathered.append("x-request-id: ")
-    for index in fields.indices where fields[index].id == .xRequestID {
-      gathered.append(bytes.extracting(fields[index].valueRange))
-      gathered.append("\r\n")
-      return
+    /// Passes the client's request id on, or makes one.
+    private func appendRequestID(
+        _ exchange: ExchangeHandle,
+        _ bytes: RawSpan,
+        _ fields: Span<HeaderField>
+    ) {
+        gathered.append("x-request-id: ")
+        for index in fields.indices where fields[index].id == .xRequestID {
+            gathered.append(bytes.extracting(fields[index].valueRange))
+            gathered.append("\r\n")
+            return
+        }
+        let identifier = exchanges[exchange].requestID
+        gathered.append(hexadecimal: identifier.0, digits: 16)
+        gathered.append(hexadecimal: identifier.1, digits: 16)
+        gathered.append("\r\n")
     }
-    let identifier = exchanges[exchange].requestID
-    gathered.append(hexadecimal: identifier.0, digits: 16)
-    gathered.append(hexadecimal: identifier.1, digits: 16)
-    gathered.append("\r\n")
-  }
 
-  // MARK: Body
+    // MARK: Body
 
-  /// Sends bytes of the request's body on, or holds them for who waits for them.
-  func forwardRequestBody(_ exchange: ExchangeHandle, _ bytes: RawSpan) {
-    exchanges[exchange].bytesReceived &+= UInt64(bytes.byteCount)
-    counters.count(.bytesReceived, by: UInt64(bytes.byteCount))
-    guard bytes.byteCount > 0 else { return }
-    if exchanges[exchange].flags.contains(.local) { return }
-    if exchanges[exchange].flags.contains(.filtersBody) {
-      guard runDataFilters(exchange, bytes, isResponse: false) else { return }
+    /// Sends bytes of the request's body on, or holds them for who waits for them.
+    func forwardRequestBody(_ exchange: ExchangeHandle, _ bytes: RawSpan) {
+        exchanges[exchange].bytesReceived &+= UInt64(bytes.byteCount)
+        counters.count(.bytesReceived, by: UInt64(bytes.byteCount))
+        guard bytes.byteCount > 0 else { return }
+        if exchanges[exchange].flags.contains(.local) { return }
+        if exchanges[exchange].flags.contains(.filtersBody) {
+            guard runDataFilters(exchange, bytes, isResponse: false) else { return }
+        }
+        guard exchanges[exchange].flags.contains(.dispatched) else {
+            hold(exchange, bytes)
+            return
+        }
+        writeBody(exchange, bytes)
+        finishGathering()
+        guard exchanges.contains(exchange) else { return }
+        let downstream = exchanges[exchange].downstream
+        if isBlocked(exchanges[exchange].upstream) && exchanges[exchange].stream == 0,
+            connections.contains(downstream)
+        {
+            connections[downstream].flags.insert(.readPaused)
+            connectionTimers.set(downstream.index, 0)
+        }
     }
-    guard exchanges[exchange].flags.contains(.dispatched) else {
-      hold(exchange, bytes)
-      return
-    }
-    writeBody(exchange, bytes)
-    finishGathering()
-    guard exchanges.contains(exchange) else { return }
-    let downstream = exchanges[exchange].downstream
-    if isBlocked(exchanges[exchange].upstream) && exchanges[exchange].stream == 0,
-      connections.contains(downstream)
-    {
-      connections[downstream].flags.insert(.readPaused)
-      connectionTimers.set(downstream.index, 0)
-    }
-  }
 
-  private func writeBody(_ exchange: ExchangeHandle, _ bytes: RawSpan) {
-    let upstream = exchanges[exchange].upstream
-    guard connections.contains(upstream) else { return }
-    exchanges[exchange].flags.insert(.bodyForwarded)
-    if exchanges[exchange].head.framing == .chunked {
-      writeChunk(upstream, bytes)
-    } else {
-      write(upstream, bytes)
+    private func writeBody(_ exchange: ExchangeHandle, _ bytes: RawSpan) {
+        let upstream = exchanges[exchange].upstream
+        guard connections.contains(upstream) else { return }
+        exchanges[exchange].flags.insert(.bodyForwarded)
+        if exchanges[exchange].head.framing == .chunked {
+            writeChunk(upstream, bytes)
+        } else {
+            write(upstream, bytes)
+        }
     }
-  }
 
-  /// Writes bytes as one chunk (RFC 9112 section 7.1).
-  func writeChunk(_ handle: ConnectionHandle, _ bytes: RawSpan) {
-    guard bytes.byteCount > 0 else { return }
-    reserveGathered(for: handle)
-    gathered.append(hexadecimal: UInt64(bytes.byteCount))
-    gathered.append("\r\n")
-    write(handle, bytes)
-    gather(for: handle)
-    gathered.append("\r\n")
-  }
-
-  /// Keeps body bytes until the request is sent on.
-  private func hold(_ exchange: ExchangeHandle, _ bytes: RawSpan) {
-    if !exchanges[exchange].requestBody.append(bytes, pool) {
-      counters.count(.bufferLimitHits)
-      fail(exchange, status: 503, .overflow)
-      return
+    /// Writes bytes as one chunk (RFC 9112 section 7.1).
+    func writeChunk(_ handle: ConnectionHandle, _ bytes: RawSpan) {
+        guard bytes.byteCount > 0 else { return }
+        reserveGathered(for: handle)
+        gathered.append(hexadecimal: UInt64(bytes.byteCount))
+        gathered.append("\r\n")
+        write(handle, bytes)
+        gather(for: handle)
+        gathered.append("\r\n")
     }
-    heldBodyGrew(exchange)
-  }
 
-  private func sendHeldBody(_ exchange: ExchangeHandle) {
-    while !exchanges[exchange].requestBody.isEmpty {
-      let run = exchanges[exchange].requestBody.firstRun(pool)
-      let count = run.byteCount
-      writeBody(exchange, run)
-      exchanges[exchange].requestBody.consume(count, pool)
+    /// Keeps body bytes until the request is sent on.
+    private func hold(_ exchange: ExchangeHandle, _ bytes: RawSpan) {
+        if !exchanges[exchange].requestBody.append(bytes, pool) {
+            counters.count(.bufferLimitHits)
+            fail(exchange, status: 503, .overflow)
+            return
+        }
+        heldBodyGrew(exchange)
     }
-  }
 
-  /// The whole request has been received.
-  func requestEnded(_ exchange: ExchangeHandle) {
-    guard exchanges.contains(exchange),
-      !exchanges[exchange].flags.contains(.requestEnded)
-    else { return }
-    exchanges[exchange].flags.insert(.requestEnded)
-    let downstream = exchanges[exchange].downstream
-    if connections.contains(downstream) && exchanges[exchange].stream == 0 {
-      connectionTimers.set(downstream.index, 0)
+    private func sendHeldBody(_ exchange: ExchangeHandle) {
+        while !exchanges[exchange].requestBody.isEmpty {
+            let run = exchanges[exchange].requestBody.firstRun(pool)
+            let count = run.byteCount
+            writeBody(exchange, run)
+            exchanges[exchange].requestBody.consume(count, pool)
+        }
     }
-    if exchanges[exchange].flags.contains(.dispatched) { endRequestBody(exchange) }
-    heldBodyEnded(exchange)
-  }
 
-  private func endRequestBody(_ exchange: ExchangeHandle) {
-    let upstream = exchanges[exchange].upstream
-    guard exchanges[exchange].head.framing == .chunked, connections.contains(upstream) else {
-      return
+    /// The whole request has been received.
+    func requestEnded(_ exchange: ExchangeHandle) {
+        guard exchanges.contains(exchange),
+            !exchanges[exchange].flags.contains(.requestEnded)
+        else { return }
+        exchanges[exchange].flags.insert(.requestEnded)
+        let downstream = exchanges[exchange].downstream
+        if connections.contains(downstream) && exchanges[exchange].stream == 0 {
+            connectionTimers.set(downstream.index, 0)
+        }
+        if exchanges[exchange].flags.contains(.dispatched) { endRequestBody(exchange) }
+        heldBodyEnded(exchange)
     }
-    reserveGathered(for: upstream)
-    gathered.append("0\r\n\r\n")
-  }
 
-  /// The body's framing is broken: the request cannot be completed.
-  func refuseBody(_ exchange: ExchangeHandle, _ fault: HTTP1Fault) {
-    let downstream = exchanges[exchange].downstream
-    noteProtocolAbuse(downstream)
-    fail(exchange, status: fault.status, .downstreamProtocolError)
-  }
+    private func endRequestBody(_ exchange: ExchangeHandle) {
+        let upstream = exchanges[exchange].upstream
+        guard exchanges[exchange].head.framing == .chunked, connections.contains(upstream) else {
+            return
+        }
+        reserveGathered(for: upstream)
+        gathered.append("0\r\n\r\n")
+    }
+
+    /// The body's framing is broken: the request cannot be completed.
+    func refuseBody(_ exchange: ExchangeHandle, _ fault: HTTP1Fault) {
+        let downstream = exchanges[exchange].downstream
+        noteProtocolAbuse(downstream)
+        fail(exchange, status: fault.status, .downstreamProtocolError)
+    }
 }
 
 extension RequestHead {
-  /// The method's place in the block.
-  var methodRange: Range<Int> { range(methodOffset, methodLength) }
-  /// Path and query.
-  var pathRange: Range<Int> { range(pathOffset, pathLength) }
-  /// The path alone.
-  var pathOnlyRange: Range<Int> { range(pathOffset, pathOnlyLength) }
-  /// Host and port as asked for.
-  var authorityRange: Range<Int> { range(authorityOffset, authorityLength) }
+    /// The method's place in the block.
+    var methodRange: Range<Int> { range(methodOffset, methodLength) }
+    /// Path and query.
+    var pathRange: Range<Int> { range(pathOffset, pathLength) }
+    /// The path alone.
+    var pathOnlyRange: Range<Int> { range(pathOffset, pathOnlyLength) }
+    /// Host and port as asked for.
+    var authorityRange: Range<Int> { range(authorityOffset, authorityLength) }
 
-  private func range(_ start: Int32, _ count: Int32) -> Range<Int> {
-    Int(start)..<Int(start + count)
-  }
+    private func range(_ start: Int32, _ count: Int32) -> Range<Int> {
+        Int(start)..<Int(start + count)
+    }
 }

@@ -1,364 +1,365 @@
 /// Responses: from an endpoint's bytes to the client.
 extension HTTPProxy {
-  /// Fields of a response that the proxy writes itself.
-  private static let replaced = HeaderMask(.contentLength, .transferEncoding)
+    /// Fields of a response that the proxy writes itself.
+    private static let replaced = HeaderMask(.contentLength, .transferEncoding)
 
-  /// A scheduled turn of an upstream connection.
-  func resumeUpstream(_ handle: ConnectionHandle) {
-    if !connections[handle].input.isEmpty && canProcess(handle) {
-      let count = stage(handle)
-      let consumed = processUpstream(handle, count)
-      keep(handle, from: consumed, to: count)
-      finishGathering()
-      pauseIfBlocked(handle)
+    /// A scheduled turn of an upstream connection.
+    func resumeUpstream(_ handle: ConnectionHandle) {
+        if !connections[handle].input.isEmpty && canProcess(handle) {
+            let count = stage(handle)
+            let consumed = processUpstream(handle, count)
+            keep(handle, from: consumed, to: count)
+            finishGathering()
+            pauseIfBlocked(handle)
+        }
+        guard connections.contains(handle) else { return }
+        if canReceive(handle) { receiveUpstream(handle) }
     }
-    guard connections.contains(handle) else { return }
-    if canReceive(handle) { receiveUpstream(handle) }
-  }
 
-  private func canProcess(_ handle: ConnectionHandle) -> Bool {
-    connections[handle].flags.isDisjoint(with: [.readPaused, .broken])
-  }
+    private func canProcess(_ handle: ConnectionHandle) -> Bool {
+        connections[handle].flags.isDisjoint(with: [.readPaused, .broken])
+    }
 
-  func receiveUpstream(_ handle: ConnectionHandle) {
-    for _ in 0..<HTTPProxy.readRoundMax {
-      guard connections.contains(handle), canReceive(handle),
-        !connections[handle].flags.contains(.pooled)
-      else { return }
-      let waiting = stage(handle)
-      guard let count = receive(handle, after: waiting) else { return }
-      let consumed = processUpstream(handle, waiting + count)
-      keep(handle, from: consumed, to: waiting + count)
-      finishGathering()
-      pauseIfBlocked(handle)
+    func receiveUpstream(_ handle: ConnectionHandle) {
+        for _ in 0..<HTTPProxy.readRoundMax {
+            guard connections.contains(handle), canReceive(handle),
+                !connections[handle].flags.contains(.pooled)
+            else { return }
+            let waiting = stage(handle)
+            guard let count = receive(handle, after: waiting) else { return }
+            let consumed = processUpstream(handle, waiting + count)
+            keep(handle, from: consumed, to: waiting + count)
+            finishGathering()
+            pauseIfBlocked(handle)
+        }
+        if connections.contains(handle) && canReceive(handle)
+            && !connections[handle].flags.contains(.pooled)
+        {
+            schedule(handle)
+        }
     }
-    if connections.contains(handle) && canReceive(handle)
-      && !connections[handle].flags.contains(.pooled)
-    {
-      schedule(handle)
-    }
-  }
 
-  /// Leaves bytes with the kernel while the client takes none: back pressure.
-  private func pauseIfBlocked(_ handle: ConnectionHandle) {
-    guard connections.contains(handle) else { return }
-    let exchange = connections[handle].exchange
-    guard exchanges.contains(exchange) else { return }
-    if isDownstreamBlocked(exchange) {
-      connections[handle].flags.insert(.readPaused)
-      connectionTimers.set(handle.index, 0)
+    /// Leaves bytes with the kernel while the client takes none: back pressure.
+    private func pauseIfBlocked(_ handle: ConnectionHandle) {
+        guard connections.contains(handle) else { return }
+        let exchange = connections[handle].exchange
+        guard exchanges.contains(exchange) else { return }
+        if isDownstreamBlocked(exchange) {
+            connections[handle].flags.insert(.readPaused)
+            connectionTimers.set(handle.index, 0)
+        }
     }
-  }
 
-  func isDownstreamBlocked(_ exchange: ExchangeHandle) -> Bool {
-    if exchanges[exchange].stream != 0 { return !exchanges[exchange].responseBody.isEmpty }
-    return isBlocked(exchanges[exchange].downstream)
-  }
+    func isDownstreamBlocked(_ exchange: ExchangeHandle) -> Bool {
+        if exchanges[exchange].stream != 0 { return !exchanges[exchange].responseBody.isEmpty }
+        return isBlocked(exchanges[exchange].downstream)
+    }
 
-  /// Works through the bytes in hand.
-  ///
-  /// - Returns: how many were taken.
-  private func processUpstream(_ handle: ConnectionHandle, _ count: Int) -> Int {
-    var at = 0
-    while connections.contains(handle), at < count {
-      let exchange = connections[handle].exchange
-      guard exchanges.contains(exchange) else {
-        // Bytes that no request asked for: the connection is not to be trusted.
-        connections[handle].flags.insert(.closesAfterExchange)
-        close(handle)
-        return count
-      }
-      let step: Int
-      if exchanges[exchange].flags.contains(.responseStarted) {
-        step = processResponseBody(handle, exchange, at, count)
-      } else {
-        step = processResponseHead(handle, exchange, at, count)
-      }
-      guard step > 0 else { return at }
-      at += step
+    /// Works through the bytes in hand.
+    ///
+    /// - Returns: how many were taken.
+    private func processUpstream(_ handle: ConnectionHandle, _ count: Int) -> Int {
+        var at = 0
+        while connections.contains(handle), at < count {
+            let exchange = connections[handle].exchange
+            guard exchanges.contains(exchange) else {
+                // Bytes that no request asked for: the connection is not to be trusted.
+                connections[handle].flags.insert(.closesAfterExchange)
+                close(handle)
+                return count
+            }
+            let step: Int
+            if exchanges[exchange].flags.contains(.responseStarted) {
+                step = processResponseBody(handle, exchange, at, count)
+            } else {
+                step = processResponseHead(handle, exchange, at, count)
+            }
+            guard step > 0 else { return at }
+            at += step
+        }
+        return at
     }
-    return at
-  }
 
-  private func processResponseHead(
-    _ handle: ConnectionHandle,
-    _ exchange: ExchangeHandle,
-    _ start: Int,
-    _ end: Int
-  ) -> Int {
-    let bytes = received.bytes(start, end - start)
-    var fields = responseFields.mutableSpan
-    let isHead = exchanges[exchange].head.method == .head
-    let parse = HTTP1Head.parseResponse(
-      bytes,
-      requestIsHead: isHead,
-      into: &fields,
-      limits: limits.head
-    )
-    switch parse {
-    case .needMore: return 0
-    case .fault:
-      counters.count(.protocolErrors)
-      fail(exchange, status: 502, .upstreamProtocolError)
-      return 0
-    case .head(let head) where head.status == 101:
-      // No upgrade was asked for: it would not be HTTP from here on.
-      fail(exchange, status: 502, .upstreamProtocolError)
-      return 0
-    case .head(let head) where head.isInterim:
-      forwardInterim(exchange, head, bytes)
-      return head.headByteCount
-    case .head(let head):
-      beginResponse(handle, exchange, head, bytes, at: start)
-      return head.headByteCount
+    private func processResponseHead(
+        _ handle: ConnectionHandle,
+        _ exchange: ExchangeHandle,
+        _ start: Int,
+        _ end: Int
+    ) -> Int {
+        let bytes = received.bytes(start, end - start)
+        var fields = responseFields.mutableSpan
+        let isHead = exchanges[exchange].head.method == .head
+        let parse = HTTP1Head.parseResponse(
+            bytes,
+            requestIsHead: isHead,
+            into: &fields,
+            limits: limits.head
+        )
+        switch parse {
+        case .needMore: return 0
+        case .fault:
+            counters.count(.protocolErrors)
+            fail(exchange, status: 502, .upstreamProtocolError)
+            return 0
+        case .head(let head) where head.status == 101:
+            // No upgrade was asked for: it would not be HTTP from here on.
+            fail(exchange, status: 502, .upstreamProtocolError)
+            return 0
+        case .head(let head) where head.isInterim:
+            forwardInterim(exchange, head, bytes)
+            return head.headByteCount
+        case .head(let head):
+            beginResponse(handle, exchange, head, bytes, at: start)
+            return head.headByteCount
+        }
     }
-  }
 
-  private func beginResponse(
-    _ handle: ConnectionHandle,
-    _ exchange: ExchangeHandle,
-    _ head: HTTP1ResponseHead,
-    _ bytes: RawSpan,
-    at start: Int
-  ) {
-    exchanges[exchange].upstreamHeadNanoseconds = loop.nowNanoseconds
-    exchanges[exchange].status = head.status
-    responseBase = start
-    connections[handle].body = BodyReader(head.framing)
-    if !head.keepAlive { connections[handle].flags.insert(.closesAfterExchange) }
-    if exchanges[exchange].flags.contains(.filtersResponse) {
-      guard runResponseFilters(exchange, head, bytes) else { return }
+    private func beginResponse(
+        _ handle: ConnectionHandle,
+        _ exchange: ExchangeHandle,
+        _ head: HTTP1ResponseHead,
+        _ bytes: RawSpan,
+        at start: Int
+    ) {
+        exchanges[exchange].upstreamHeadNanoseconds = loop.nowNanoseconds
+        exchanges[exchange].status = head.status
+        responseBase = start
+        connections[handle].body = BodyReader(head.framing)
+        if !head.keepAlive { connections[handle].flags.insert(.closesAfterExchange) }
+        if exchanges[exchange].flags.contains(.filtersResponse) {
+            guard runResponseFilters(exchange, head, bytes) else { return }
+        }
+        sendResponseHead(exchange, head, bytes)
+        guard exchanges.contains(exchange) else { return }
+        exchanges[exchange].flags.insert(.responseStarted)
+        if connections.contains(handle), connections[handle].body.isComplete {
+            responseEnded(exchange)
+        } else if connections.contains(handle) {
+            setDeadline(handle, timeouts.upstreamIdle)
+        }
     }
-    sendResponseHead(exchange, head, bytes)
-    guard exchanges.contains(exchange) else { return }
-    exchanges[exchange].flags.insert(.responseStarted)
-    if connections.contains(handle), connections[handle].body.isComplete {
-      responseEnded(exchange)
-    } else if connections.contains(handle) {
-      setDeadline(handle, timeouts.upstreamIdle)
-    }
-  }
 
-  /// Writes a response's head to the client.
-  func sendResponseHead(
-    _ exchange: ExchangeHandle,
-    _ head: HTTP1ResponseHead,
-    _ bytes: RawSpan
-  ) {
-    if exchanges[exchange].stream != 0 {
-      sendHTTP2ResponseHead(exchange, head, bytes)
-      return
+    /// Writes a response's head to the client.
+    func sendResponseHead(
+        _ exchange: ExchangeHandle,
+        _ head: HTTP1ResponseHead,
+        _ bytes: RawSpan
+    ) {
+        if exchanges[exchange].stream != 0 {
+            sendHTTP2ResponseHead(exchange, head, bytes)
+            return
+        }
+        let downstream = exchanges[exchange].downstream
+        reserveGathered(for: downstream)
+        gathered.append("HTTP/1.1 ")
+        gathered.append(decimal: UInt64(head.status))
+        gathered.append(byte: UInt8(ascii: " "))
+        let reason = head.reasonOffset..<(head.reasonOffset + head.reasonLength)
+        gathered.append(bytes.extracting(reason))
+        gathered.append("\r\n")
+        appendResponseFields(exchange, head, bytes)
+        appendFraming(exchange, head, bytes, downstream)
+        gathered.append("\r\n")
     }
-    let downstream = exchanges[exchange].downstream
-    reserveGathered(for: downstream)
-    gathered.append("HTTP/1.1 ")
-    gathered.append(decimal: UInt64(head.status))
-    gathered.append(byte: UInt8(ascii: " "))
-    let reason = head.reasonOffset..<(head.reasonOffset + head.reasonLength)
-    gathered.append(bytes.extracting(reason))
-    gathered.append("\r\n")
-    appendResponseFields(exchange, head, bytes)
-    appendFraming(exchange, head, bytes, downstream)
-    gathered.append("\r\n")
-  }
 
-  private func appendResponseFields(
-    _ exchange: ExchangeHandle,
-    _ head: HTTP1ResponseHead,
-    _ bytes: RawSpan
-  ) {
-    let operationCount = Int(exchanges[exchange].action.responseOperationCount)
-    let fields = responseFields.span.extracting(0..<head.fieldCount)
-    guard operationCount > 0 else {
-      gathered.append(fields: fields, of: bytes, skipping: HTTPProxy.replaced)
-      return
+    private func appendResponseFields(
+        _ exchange: ExchangeHandle,
+        _ head: HTTP1ResponseHead,
+        _ bytes: RawSpan
+    ) {
+        let operationCount = Int(exchanges[exchange].action.responseOperationCount)
+        let fields = responseFields.span.extracting(0..<head.fieldCount)
+        guard operationCount > 0 else {
+            gathered.append(fields: fields, of: bytes, skipping: HTTPProxy.replaced)
+            return
+        }
+        let text = headBytes(exchange)
+        let operations = copiedOperations(exchange, count: operationCount)
+        for index in fields.indices {
+            let field = fields[index]
+            guard !field.flags.contains(.hopByHop), !HTTPProxy.replaced.contains(field.id),
+                !operations.span.replaces(field, of: bytes, text: text)
+            else { continue }
+            gathered.append(bytes.extracting(field.nameRange))
+            gathered.append(": ")
+            gathered.append(bytes.extracting(field.valueRange))
+            gathered.append("\r\n")
+        }
+        for index in 0..<operationCount where operations[index].kind != .remove {
+            guard !operations.span.isOverridden(index, text: text) else { continue }
+            gathered.append(text.extracting(operations[index].name.range))
+            gathered.append(": ")
+            gathered.append(text.extracting(operations[index].value.range))
+            gathered.append("\r\n")
+        }
     }
-    let text = headBytes(exchange)
-    let operations = copiedOperations(exchange, count: operationCount)
-    for index in fields.indices {
-      let field = fields[index]
-      guard !field.flags.contains(.hopByHop), !HTTPProxy.replaced.contains(field.id),
-        !operations.span.replaces(field, of: bytes, text: text)
-      else { continue }
-      gathered.append(bytes.extracting(field.nameRange))
-      gathered.append(": ")
-      gathered.append(bytes.extracting(field.valueRange))
-      gathered.append("\r\n")
-    }
-    for index in 0..<operationCount where operations[index].kind != .remove {
-      guard !operations.span.isOverridden(index, text: text) else { continue }
-      gathered.append(text.extracting(operations[index].name.range))
-      gathered.append(": ")
-      gathered.append(text.extracting(operations[index].value.range))
-      gathered.append("\r\n")
-    }
-  }
 
-  /// Says how the body ends and whether the connection stays (RFC 9112 sections 6 and 9).
-  private func appendFraming(
-    _ exchange: ExchangeHandle,
-    _ head: HTTP1ResponseHead,
-    _ bytes: RawSpan,
-    _ downstream: ConnectionHandle
-  ) {
-    let isHTTP10 = exchanges[exchange].head.minorVersion == 0
-    switch head.framing {
-    case .length(let length):
-      gathered.append("content-length: ")
-      gathered.append(decimal: length)
-      gathered.append("\r\n")
-    case .none: appendBodylessLength(exchange, head, bytes)
-    case .chunked, .untilClose:
-      if isHTTP10 {
-        connections[downstream].flags.insert(.closesAfterExchange)
-      } else {
-        exchanges[exchange].flags.insert(.chunkedResponse)
-        gathered.append("transfer-encoding: chunked\r\n")
-      }
+    /// Says how the body ends and whether the connection stays (RFC 9112 sections 6 and 9).
+    private func appendFraming(
+        _ exchange: ExchangeHandle,
+        _ head: HTTP1ResponseHead,
+        _ bytes: RawSpan,
+        _ downstream: ConnectionHandle
+    ) {
+        let isHTTP10 = exchanges[exchange].head.minorVersion == 0
+        switch head.framing {
+        case .length(let length):
+            gathered.append("content-length: ")
+            gathered.append(decimal: length)
+            gathered.append("\r\n")
+        case .none: appendBodylessLength(exchange, head, bytes)
+        case .chunked, .untilClose:
+            if isHTTP10 {
+                connections[downstream].flags.insert(.closesAfterExchange)
+            } else {
+                exchanges[exchange].flags.insert(.chunkedResponse)
+                gathered.append("transfer-encoding: chunked\r\n")
+            }
+        }
+        if !exchanges[exchange].flags.contains(.requestEnded) || isDraining {
+            connections[downstream].flags.insert(.closesAfterExchange)
+        }
+        if connections[downstream].flags.contains(.closesAfterExchange) {
+            gathered.append("connection: close\r\n")
+        } else if isHTTP10 {
+            gathered.append("connection: keep-alive\r\n")
+        }
     }
-    if !exchanges[exchange].flags.contains(.requestEnded) || isDraining {
-      connections[downstream].flags.insert(.closesAfterExchange)
-    }
-    if connections[downstream].flags.contains(.closesAfterExchange) {
-      gathered.append("connection: close\r\n")
-    } else if isHTTP10 {
-      gathered.append("connection: keep-alive\r\n")
-    }
-  }
 
-  /// A response without body still tells the length it would have had to a HEAD, and to 304.
-  private func appendBodylessLength(
-    _ exchange: ExchangeHandle,
-    _ head: HTTP1ResponseHead,
-    _ bytes: RawSpan
-  ) {
-    let fields = responseFields.span
-    for index in 0..<head.fieldCount where fields[index].id == .contentLength {
-      guard exchanges[exchange].head.method == .head || head.status == 304 else { return }
-      gathered.append("content-length: ")
-      gathered.append(bytes.extracting(fields[index].valueRange))
-      gathered.append("\r\n")
-      return
+    /// A response without body still tells the length it would have had to a HEAD, and to 304.
+    private func appendBodylessLength(
+        _ exchange: ExchangeHandle,
+        _ head: HTTP1ResponseHead,
+        _ bytes: RawSpan
+    ) {
+        let fields = responseFields.span
+        for index in 0..<head.fieldCount where fields[index].id == .contentLength {
+            guard exchanges[exchange].head.method == .head || head.status == 304 else { return }
+            gathered.append("content-length: ")
+            gathered.append(bytes.extracting(fields[index].valueRange))
+            gathered.append("\r\n")
+            return
+        }
     }
-  }
 
-  private func processResponseBody(
-    _ handle: ConnectionHandle,
-    _ exchange: ExchangeHandle,
-    _ start: Int,
-    _ end: Int
-  ) -> Int {
-    let bytes = received.bytes(start, end - start)
-    switch connections[handle].body.next(bytes) {
-    case .data(let skipped, let byteCount):
-      setDeadline(handle, timeouts.upstreamIdle)
-      let data = bytes.extracting(skipped..<(skipped + byteCount))
-      forwardResponseBody(exchange, data)
-      if connections.contains(handle), exchanges.contains(exchange),
-        connections[handle].body.isComplete
-      {
-        responseEnded(exchange)
-      }
-      return skipped + byteCount
-    case .needMore(let consumed):
-      return consumed
-    case .end(let consumed):
-      responseEnded(exchange)
-      return consumed
-    case .fault:
-      counters.count(.protocolErrors)
-      fail(exchange, status: 502, .upstreamProtocolError)
-      return 0
+    private func processResponseBody(
+        _ handle: ConnectionHandle,
+        _ exchange: ExchangeHandle,
+        _ start: Int,
+        _ end: Int
+    ) -> Int {
+        let bytes = received.bytes(start, end - start)
+        switch connections[handle].body.next(bytes) {
+        case .data(let skipped, let byteCount):
+            setDeadline(handle, timeouts.upstreamIdle)
+            let data = bytes.extracting(skipped..<(skipped + byteCount))
+            forwardResponseBody(exchange, data)
+            if connections.contains(handle), exchanges.contains(exchange),
+                connections[handle].body.isComplete
+            {
+                responseEnded(exchange)
+            }
+            return skipped + byteCount
+        case .needMore(let consumed):
+            return consumed
+        case .end(let consumed):
+            responseEnded(exchange)
+            return consumed
+        case .fault:
+            counters.count(.protocolErrors)
+            fail(exchange, status: 502, .upstreamProtocolError)
+            return 0
+        }
     }
-  }
 
-  private func forwardResponseBody(_ exchange: ExchangeHandle, _ bytes: RawSpan) {
-    if exchanges[exchange].flags.contains(.filtersResponse) {
-      guard runDataFilters(exchange, bytes, isResponse: true) else { return }
+    private func forwardResponseBody(_ exchange: ExchangeHandle, _ bytes: RawSpan) {
+        if exchanges[exchange].flags.contains(.filtersResponse) {
+            guard runDataFilters(exchange, bytes, isResponse: true) else { return }
+        }
+        exchanges[exchange].bytesSent &+= UInt64(bytes.byteCount)
+        counters.count(.bytesSent, by: UInt64(bytes.byteCount))
+        if exchanges[exchange].stream != 0 {
+            queueHTTP2Body(exchange, bytes)
+        } else if exchanges[exchange].flags.contains(.chunkedResponse) {
+            writeChunk(exchanges[exchange].downstream, bytes)
+        } else {
+            write(exchanges[exchange].downstream, bytes)
+        }
     }
-    exchanges[exchange].bytesSent &+= UInt64(bytes.byteCount)
-    counters.count(.bytesSent, by: UInt64(bytes.byteCount))
-    if exchanges[exchange].stream != 0 {
-      queueHTTP2Body(exchange, bytes)
-    } else if exchanges[exchange].flags.contains(.chunkedResponse) {
-      writeChunk(exchanges[exchange].downstream, bytes)
-    } else {
-      write(exchanges[exchange].downstream, bytes)
-    }
-  }
 
-  /// Passes 100 and 103 on to a client that can read them (RFC 9110 section 15.2).
-  private func forwardInterim(
-    _ exchange: ExchangeHandle,
-    _ head: HTTP1ResponseHead,
-    _ bytes: RawSpan
-  ) {
-    guard exchanges[exchange].stream == 0, exchanges[exchange].head.minorVersion == 1 else {
-      return
+    /// Passes 100 and 103 on to a client that can read them (RFC 9110 section 15.2).
+    private func forwardInterim(
+        _ exchange: ExchangeHandle,
+        _ head: HTTP1ResponseHead,
+        _ bytes: RawSpan
+    ) {
+        guard exchanges[exchange].stream == 0, exchanges[exchange].head.minorVersion == 1 else {
+            return
+        }
+        reserveGathered(for: exchanges[exchange].downstream)
+        gathered.append("HTTP/1.1 ")
+        gathered.append(decimal: UInt64(head.status))
+        gathered.append(byte: UInt8(ascii: " "))
+        let reason = head.reasonOffset..<(head.reasonOffset + head.reasonLength)
+        gathered.append(bytes.extracting(reason))
+        gathered.append("\r\n")
+        let fields = responseFields.span.extracting(0..<head.fieldCount)
+        gathered.append(fields: fields, of: bytes, skipping: HTTPProxy.replaced)
+        gathered.append("\r\n")
     }
-    reserveGathered(for: exchanges[exchange].downstream)
-    gathered.append("HTTP/1.1 ")
-    gathered.append(decimal: UInt64(head.status))
-    gathered.append(byte: UInt8(ascii: " "))
-    let reason = head.reasonOffset..<(head.reasonOffset + head.reasonLength)
-    gathered.append(bytes.extracting(reason))
-    gathered.append("\r\n")
-    let fields = responseFields.span.extracting(0..<head.fieldCount)
-    gathered.append(fields: fields, of: bytes, skipping: HTTPProxy.replaced)
-    gathered.append("\r\n")
-  }
 
-  /// The endpoint's whole response has been received.
-  func responseEnded(_ exchange: ExchangeHandle) {
-    exchanges[exchange].flags.insert(.responseEnded)
-    if let upstream = unbind(exchange) {
-      if exchanges[exchange].flags.contains(.requestEnded) {
-        release(upstream)
-      } else {
-        close(upstream)
-      }
+    /// The endpoint's whole response has been received.
+    func responseEnded(_ exchange: ExchangeHandle) {
+        exchanges[exchange].flags.insert(.responseEnded)
+        if let upstream = unbind(exchange) {
+            if exchanges[exchange].flags.contains(.requestEnded) {
+                release(upstream)
+            } else {
+                close(upstream)
+            }
+        }
+        if exchanges[exchange].flags.contains(.chunkedResponse) {
+            reserveGathered(for: exchanges[exchange].downstream)
+            gathered.append("0\r\n\r\n")
+        }
+        finish(exchange)
     }
-    if exchanges[exchange].flags.contains(.chunkedResponse) {
-      reserveGathered(for: exchanges[exchange].downstream)
-      gathered.append("0\r\n\r\n")
-    }
-    finish(exchange)
-  }
 }
 
 extension TextRange {
-  /// As a range of byte positions.
-  var range: Range<Int> { Int(start)..<Int(start + byteCount) }
+    /// As a range of byte positions.
+    var range: Range<Int> { Int(start)..<Int(start + byteCount) }
 }
 
 extension Span<OperationRow> {
-  /// Whether an operation sets or removes a field of the response.
-  func replaces(_ field: HeaderField, of bytes: RawSpan, text: RawSpan) -> Bool {
-    for index in indices where self[index].kind != .add {
-      let name = text.extracting(self[index].name.range)
-      if field.isNamed(self[index].id, name, in: bytes) { return true }
+    /// Whether an operation sets or removes a field of the response.
+    func replaces(_ field: HeaderField, of bytes: RawSpan, text: RawSpan) -> Bool {
+        for index in indices where self[index].kind != .add {
+            let name = text.extracting(self[index].name.range)
+            if field.isNamed(self[index].id, name, in: bytes) { return true }
+        }
+        return false
     }
-    return false
-  }
 
-  /// Whether a later operation of the same name sets or removes what this one writes.
-  func isOverridden(_ position: Int, text: RawSpan) -> Bool {
-    let name = text.extracting(self[position].name.range)
-    for index in (position + 1)..<Swift.max(count, position + 1) where self[index].kind != .add {
-      let other = text.extracting(self[index].name.range)
-      if self[index].id == self[position].id && name.equals(other) { return true }
+    /// Whether a later operation of the same name sets or removes what this one writes.
+    func isOverridden(_ position: Int, text: RawSpan) -> Bool {
+        let name = text.extracting(self[position].name.range)
+        for index in (position + 1)..<Swift.max(count, position + 1) where self[index].kind != .add
+        {
+            let other = text.extracting(self[index].name.range)
+            if self[index].id == self[position].id && name.equals(other) { return true }
+        }
+        return false
     }
-    return false
-  }
 }
 
 extension RawSpan {
-  /// Whether two runs have the same bytes.
-  func equals(_ other: RawSpan) -> Bool {
-    guard byteCount == other.byteCount else { return false }
-    for offset in 0..<byteCount where byte(at: offset) != other.byte(at: offset) {
-      return false
+    /// Whether two runs have the same bytes.
+    func equals(_ other: RawSpan) -> Bool {
+        guard byteCount == other.byteCount else { return false }
+        for offset in 0..<byteCount where byte(at: offset) != other.byte(at: offset) {
+            return false
+        }
+        return true
     }
-    return true
-  }
 }

@@ -3,397 +3,397 @@ import LinuxSystem
 
 /// Endpoints: choosing, connecting, pooling, failing.
 extension HTTPProxy {
-  // MARK: Choosing
+    // MARK: Choosing
 
-  /// Chooses an endpoint and gives the exchange a connection to it.
-  func connectUpstream(_ exchange: ExchangeHandle) {
-    let cluster = exchanges[exchange].action.cluster
-    guard let endpoint = chooseEndpoint(cluster) else {
-      fail(exchange, status: 503, .noHealthyUpstream)
-      return
+    /// Chooses an endpoint and gives the exchange a connection to it.
+    func connectUpstream(_ exchange: ExchangeHandle) {
+        let cluster = exchanges[exchange].action.cluster
+        guard let endpoint = chooseEndpoint(cluster) else {
+            fail(exchange, status: 503, .noHealthyUpstream)
+            return
+        }
+        exchanges[exchange].tries += 1
+        exchanges[exchange].upstreamAddress = endpoint.address
+        exchanges[exchange].upstreamStartNanoseconds = loop.nowNanoseconds
+        own(endpoint)
+        let upstream: ConnectionHandle
+        if exchanges[exchange].tries == 1, let idle = takeIdle(endpoint) {
+            upstream = idle
+        } else if let opened = openUpstream(endpoint) {
+            upstream = opened
+        } else {
+            retryOrFail(exchange, .upstreamConnectFailure)
+            return
+        }
+        bind(upstream, to: exchange)
+        sendRequestHead(exchange, on: upstream)
     }
-    exchanges[exchange].tries += 1
-    exchanges[exchange].upstreamAddress = endpoint.address
-    exchanges[exchange].upstreamStartNanoseconds = loop.nowNanoseconds
-    own(endpoint)
-    let upstream: ConnectionHandle
-    if exchanges[exchange].tries == 1, let idle = takeIdle(endpoint) {
-      upstream = idle
-    } else if let opened = openUpstream(endpoint) {
-      upstream = opened
-    } else {
-      retryOrFail(exchange, .upstreamConnectFailure)
-      return
-    }
-    bind(upstream, to: exchange)
-    sendRequestHead(exchange, on: upstream)
-  }
 
-  private func chooseEndpoint(_ cluster: Int32) -> EngineEndpoint? {
-    guard Int(cluster) < view.clusters.count else { return nil }
-    let row = view.clusters[Int(cluster)]
-    let count = UInt32(row.endpoints.count)
-    guard count > 0 else { return nil }
-    let first = Int(row.endpoints.first)
-    guard row.usesLeastLoaded && count > 1 else {
-      return view.endpoints[first + Int(endpoints.nextTurn(cluster) % count)]
+    private func chooseEndpoint(_ cluster: Int32) -> EngineEndpoint? {
+        guard Int(cluster) < view.clusters.count else { return nil }
+        let row = view.clusters[Int(cluster)]
+        let count = UInt32(row.endpoints.count)
+        guard count > 0 else { return nil }
+        let first = Int(row.endpoints.first)
+        guard row.usesLeastLoaded && count > 1 else {
+            return view.endpoints[first + Int(endpoints.nextTurn(cluster) % count)]
+        }
+        let one = random.next(below: count)
+        var other = random.next(below: count - 1)
+        if other >= one { other += 1 }
+        let left = view.endpoints[first + Int(one)]
+        let right = view.endpoints[first + Int(other)]
+        return load(left) <= load(right) ? left : right
     }
-    let one = random.next(below: count)
-    var other = random.next(below: count - 1)
-    if other >= one { other += 1 }
-    let left = view.endpoints[first + Int(one)]
-    let right = view.endpoints[first + Int(other)]
-    return load(left) <= load(right) ? left : right
-  }
 
-  private func load(_ endpoint: EngineEndpoint) -> UInt32 {
-    let state = endpoints[endpoint.slot]
-    return state.generation == endpoint.generation ? state.activeCount : 0
-  }
+    private func load(_ endpoint: EngineEndpoint) -> UInt32 {
+        let state = endpoints[endpoint.slot]
+        return state.generation == endpoint.generation ? state.activeCount : 0
+    }
 
-  /// Makes the slot's state this endpoint's: what an earlier owner left is closed.
-  private func own(_ endpoint: EngineEndpoint) {
-    guard !endpoints.isOwned(endpoint.slot, by: endpoint.generation) else { return }
-    dropIdle(endpoint.slot)
-    endpoints[endpoint.slot] = EndpointState(generation: endpoint.generation)
-  }
+    /// Makes the slot's state this endpoint's: what an earlier owner left is closed.
+    private func own(_ endpoint: EngineEndpoint) {
+        guard !endpoints.isOwned(endpoint.slot, by: endpoint.generation) else { return }
+        dropIdle(endpoint.slot)
+        endpoints[endpoint.slot] = EndpointState(generation: endpoint.generation)
+    }
 
-  private func bind(_ upstream: ConnectionHandle, to exchange: ExchangeHandle) {
-    connections[upstream].exchange = exchange
-    connections[upstream].exchangeCount &+= 1
-    exchanges[exchange].upstream = upstream
-    let slot = connections[upstream].endpoint
-    endpoints[slot].activeCount &+= 1
-    if !connections[upstream].flags.contains(.connecting) {
-      setDeadline(upstream, upstreamTimeout(exchange))
+    private func bind(_ upstream: ConnectionHandle, to exchange: ExchangeHandle) {
+        connections[upstream].exchange = exchange
+        connections[upstream].exchangeCount &+= 1
+        exchanges[exchange].upstream = upstream
+        let slot = connections[upstream].endpoint
+        endpoints[slot].activeCount &+= 1
+        if !connections[upstream].flags.contains(.connecting) {
+            setDeadline(upstream, upstreamTimeout(exchange))
+        }
     }
-  }
 
-  private func upstreamTimeout(_ exchange: ExchangeHandle) -> UInt64 {
-    let own = exchanges[exchange].action.backendTimeoutNanoseconds
-    return own > 0 ? own : timeouts.upstreamIdle
-  }
+    private func upstreamTimeout(_ exchange: ExchangeHandle) -> UInt64 {
+        let own = exchanges[exchange].action.backendTimeoutNanoseconds
+        return own > 0 ? own : timeouts.upstreamIdle
+    }
 
-  /// Takes the exchange off its upstream connection.
-  func unbind(_ exchange: ExchangeHandle) -> ConnectionHandle? {
-    let upstream = exchanges[exchange].upstream
-    exchanges[exchange].upstream = .none
-    guard connections.contains(upstream) else { return nil }
-    connections[upstream].exchange = .none
-    let slot = connections[upstream].endpoint
-    if endpoints.isOwned(slot, by: connections[upstream].endpointGeneration) {
-      endpoints[slot].activeCount &-= 1
+    /// Takes the exchange off its upstream connection.
+    func unbind(_ exchange: ExchangeHandle) -> ConnectionHandle? {
+        let upstream = exchanges[exchange].upstream
+        exchanges[exchange].upstream = .none
+        guard connections.contains(upstream) else { return nil }
+        connections[upstream].exchange = .none
+        let slot = connections[upstream].endpoint
+        if endpoints.isOwned(slot, by: connections[upstream].endpointGeneration) {
+            endpoints[slot].activeCount &-= 1
+        }
+        return upstream
     }
-    return upstream
-  }
 
-  // MARK: Connecting
+    // MARK: Connecting
 
-  private func openUpstream(_ endpoint: EngineEndpoint) -> ConnectionHandle? {
-    guard
-      let fd = try? loop.network.connect(
-        to: endpoint.address,
-        from: nil,
-        SocketConfiguration()
-      )
-    else { return nil }
-    var connection = Connection(
-      fd: fd,
-      role: .upstream,
-      peer: endpoint.address,
-      local: SocketAddress(.anyIPv6, 0)
-    )
-    connection.flags = [.connecting]
-    connection.endpoint = endpoint.slot
-    connection.endpointGeneration = endpoint.generation
-    guard let handle = connections.insert(connection) else {
-      counters.count(.connectionLimitHits)
-      loop.network.close(fd)
-      return nil
+    private func openUpstream(_ endpoint: EngineEndpoint) -> ConnectionHandle? {
+        guard
+            let fd = try? loop.network.connect(
+                to: endpoint.address,
+                from: nil,
+                SocketConfiguration()
+            )
+        else { return nil }
+        var connection = Connection(
+            fd: fd,
+            role: .upstream,
+            peer: endpoint.address,
+            local: SocketAddress(.anyIPv6, 0)
+        )
+        connection.flags = [.connecting]
+        connection.endpoint = endpoint.slot
+        connection.endpointGeneration = endpoint.generation
+        guard let handle = connections.insert(connection) else {
+            counters.count(.connectionLimitHits)
+            loop.network.close(fd)
+            return nil
+        }
+        counters.count(.upstreamConnections)
+        do {
+            try loop.watch(fd, self, handle)
+        } catch {
+            close(handle)
+            return nil
+        }
+        setDeadline(handle, timeouts.connect)
+        return handle
     }
-    counters.count(.upstreamConnections)
-    do {
-      try loop.watch(fd, self, handle)
-    } catch {
-      close(handle)
-      return nil
-    }
-    setDeadline(handle, timeouts.connect)
-    return handle
-  }
 
-  func upstreamReady(_ handle: ConnectionHandle, _ readiness: Readiness) {
-    if connections[handle].flags.contains(.connecting) {
-      guard finishConnecting(handle, readiness) else { return }
+    func upstreamReady(_ handle: ConnectionHandle, _ readiness: Readiness) {
+        if connections[handle].flags.contains(.connecting) {
+            guard finishConnecting(handle, readiness) else { return }
+        }
+        if connections[handle].flags.contains(.pooled) {
+            if !readiness.isDisjoint(with: [.readable, .peerEnded, .error, .hangUp]) {
+                retireIdle(handle)
+            }
+            return
+        }
+        if readiness.contains(.peerEnded) { connections[handle].flags.insert(.peerEnded) }
+        if !readiness.isDisjoint(with: [.readable, .error, .hangUp]) {
+            connections[handle].flags.insert(.readable)
+        }
+        if readiness.contains(.writable) && isBlocked(handle) {
+            guard flush(handle) else { return }
+            upstreamSent(handle)
+        }
+        guard connections.contains(handle) else { return }
+        if canReceive(handle) { receiveUpstream(handle) }
     }
-    if connections[handle].flags.contains(.pooled) {
-      if !readiness.isDisjoint(with: [.readable, .peerEnded, .error, .hangUp]) {
-        retireIdle(handle)
-      }
-      return
-    }
-    if readiness.contains(.peerEnded) { connections[handle].flags.insert(.peerEnded) }
-    if !readiness.isDisjoint(with: [.readable, .error, .hangUp]) {
-      connections[handle].flags.insert(.readable)
-    }
-    if readiness.contains(.writable) && isBlocked(handle) {
-      guard flush(handle) else { return }
-      upstreamSent(handle)
-    }
-    guard connections.contains(handle) else { return }
-    if canReceive(handle) { receiveUpstream(handle) }
-  }
 
-  private func finishConnecting(_ handle: ConnectionHandle, _ readiness: Readiness) -> Bool {
-    guard !readiness.isDisjoint(with: [.writable, .error, .hangUp]) else { return false }
-    if loop.network.connectError(connections[handle].fd) != nil {
-      connectFailed(handle)
-      return false
+    private func finishConnecting(_ handle: ConnectionHandle, _ readiness: Readiness) -> Bool {
+        guard !readiness.isDisjoint(with: [.writable, .error, .hangUp]) else { return false }
+        if loop.network.connectError(connections[handle].fd) != nil {
+            connectFailed(handle)
+            return false
+        }
+        connections[handle].flags.remove(.connecting)
+        let exchange = connections[handle].exchange
+        guard exchanges.contains(exchange) else {
+            close(handle)
+            return false
+        }
+        setDeadline(handle, upstreamTimeout(exchange))
+        guard flush(handle) else { return connections.contains(handle) }
+        upstreamSent(handle)
+        return connections.contains(handle)
     }
-    connections[handle].flags.remove(.connecting)
-    let exchange = connections[handle].exchange
-    guard exchanges.contains(exchange) else {
-      close(handle)
-      return false
-    }
-    setDeadline(handle, upstreamTimeout(exchange))
-    guard flush(handle) else { return connections.contains(handle) }
-    upstreamSent(handle)
-    return connections.contains(handle)
-  }
 
-  /// Everything queued for an endpoint has been sent: the client may go on sending.
-  private func upstreamSent(_ handle: ConnectionHandle) {
-    let exchange = connections[handle].exchange
-    guard exchanges.contains(exchange) else { return }
-    requestBodyDrained(exchange)
-    let downstream = exchanges[exchange].downstream
-    guard connections.contains(downstream), exchanges[exchange].stream == 0,
-      !exchanges[exchange].flags.contains(.requestEnded)
-    else { return }
-    resumeReading(downstream)
-  }
-
-  /// No connection came about. Nothing was sent, so that what waits to be sent can go to another
-  /// endpoint, whatever the method.
-  private func connectFailed(_ handle: ConnectionHandle) {
-    let exchange = connections[handle].exchange
-    guard exchanges.contains(exchange) else {
-      close(handle)
-      return
+    /// Everything queued for an endpoint has been sent: the client may go on sending.
+    private func upstreamSent(_ handle: ConnectionHandle) {
+        let exchange = connections[handle].exchange
+        guard exchanges.contains(exchange) else { return }
+        requestBodyDrained(exchange)
+        let downstream = exchanges[exchange].downstream
+        guard connections.contains(downstream), exchanges[exchange].stream == 0,
+            !exchanges[exchange].flags.contains(.requestEnded)
+        else { return }
+        resumeReading(downstream)
     }
-    _ = unbind(exchange)
-    let waiting = connections[handle].output
-    guard exchanges[exchange].tries < limits.triesMax,
-      let endpoint = chooseEndpoint(exchanges[exchange].action.cluster)
-    else {
-      close(handle)
-      if exchanges[exchange].tries >= limits.triesMax {
-        counters.count(.triesLimitHits)
-        exchanges[exchange].responseFlags.insert(.triesUsedUp)
-      }
-      fail(exchange, status: 503, .upstreamConnectFailure)
-      return
-    }
-    connections[handle].output = ByteQueue()
-    close(handle)
-    moveOn(exchange, to: endpoint, waiting)
-  }
 
-  private func moveOn(
-    _ exchange: ExchangeHandle,
-    to endpoint: EngineEndpoint,
-    _ waiting: ByteQueue
-  ) {
-    var waiting = waiting
-    counters.count(.retries)
-    exchanges[exchange].tries += 1
-    exchanges[exchange].upstreamAddress = endpoint.address
-    own(endpoint)
-    guard let upstream = openUpstream(endpoint) else {
-      waiting.clear(pool)
-      fail(exchange, status: 503, .upstreamConnectFailure)
-      return
-    }
-    connections[upstream].output = waiting
-    bind(upstream, to: exchange)
-  }
-
-  // MARK: Pool
-
-  private func takeIdle(_ endpoint: EngineEndpoint) -> ConnectionHandle? {
-    let index = endpoints[endpoint.slot].idleHead
-    guard index >= 0, let handle = connections.handle(at: index) else { return nil }
-    precondition(
-      connections[handle].endpoint == endpoint.slot
-        && connections[handle].endpointGeneration == endpoint.generation
-        && connections[handle].flags.contains(.pooled)
-    )
-    unlinkIdle(handle)
-    connections[handle].flags.insert(.reused)
-    return handle
-  }
-
-  /// Gives a connection whose exchange ended well back to its endpoint's pool, or closes it.
-  func release(_ handle: ConnectionHandle) {
-    let connection = connections[handle]
-    let slot = connection.endpoint
-    guard connection.flags.isDisjoint(with: [.closesAfterExchange, .broken, .peerEnded]),
-      connection.output.isEmpty, connection.input.isEmpty, !isDraining,
-      endpoints.isOwned(slot, by: connection.endpointGeneration)
-    else {
-      close(handle)
-      return
-    }
-    guard Int(endpoints[slot].idleCount) < limits.idlePerEndpointMax else {
-      counters.count(.poolLimitHits)
-      close(handle)
-      return
-    }
-    connections[handle].flags.insert(.pooled)
-    connections[handle].flags.subtract([.readPaused])
-    connections[handle].poolPrevious = -1
-    connections[handle].poolNext = endpoints[slot].idleHead
-    if let next = connections.handle(at: endpoints[slot].idleHead) {
-      connections[next].poolPrevious = handle.index
-    }
-    endpoints[slot].idleHead = handle.index
-    endpoints[slot].idleCount += 1
-    setDeadline(handle, timeouts.poolIdle)
-  }
-
-  private func unlinkIdle(_ handle: ConnectionHandle) {
-    let slot = connections[handle].endpoint
-    let next = connections[handle].poolNext
-    let previous = connections[handle].poolPrevious
-    if let following = connections.handle(at: next) {
-      connections[following].poolPrevious = previous
-    }
-    if let before = connections.handle(at: previous) {
-      connections[before].poolNext = next
-    } else {
-      endpoints[slot].idleHead = next
-    }
-    endpoints[slot].idleCount -= 1
-    connections[handle].poolNext = -1
-    connections[handle].poolPrevious = -1
-    connections[handle].flags.remove(.pooled)
-  }
-
-  /// Closes an idle connection.
-  func retireIdle(_ handle: ConnectionHandle) {
-    unlinkIdle(handle)
-    close(handle)
-  }
-
-  private func dropIdle(_ slot: Int32) {
-    while let handle = connections.handle(at: endpoints[slot].idleHead),
-      connections[handle].endpoint == slot, connections[handle].flags.contains(.pooled)
-    {
-      retireIdle(handle)
-    }
-  }
-
-  /// Closes idle connections to endpoints that the view no longer has.
-  func dropIdleOfAbsentEndpoints() {
-    for index in 0..<connections.endIndex {
-      guard let handle = connections.handle(at: index),
-        connections[handle].flags.contains(.pooled)
-      else { continue }
-      if !isPresent(connections[handle]) { retireIdle(handle) }
-    }
-  }
-
-  private func isPresent(_ connection: Connection) -> Bool {
-    let slot = Int(connection.endpoint)
-    return slot < view.endpointGenerations.count
-      && view.endpointGenerations[slot] == connection.endpointGeneration
-  }
-
-  // MARK: Failing
-
-  /// The endpoint ended its direction.
-  func upstreamEnded(_ handle: ConnectionHandle) {
-    let exchange = connections[handle].exchange
-    guard exchanges.contains(exchange) else {
-      close(handle)
-      return
-    }
-    connections[handle].flags.insert(.closesAfterExchange)
-    if exchanges[exchange].flags.contains(.responseStarted),
-      connections[handle].body.peerClosed()
-    {
-      responseEnded(exchange)
-    } else {
-      upstreamFailed(handle, .upstreamClosed)
-    }
-  }
-
-  /// The connection to the endpoint broke.
-  func upstreamFailed(_ handle: ConnectionHandle, _ flag: ResponseFlags) {
-    if connections[handle].flags.contains(.connecting) {
-      connectFailed(handle)
-      return
-    }
-    let exchange = connections[handle].exchange
-    let wasReused = connections[handle].flags.contains(.reused)
-    guard exchanges.contains(exchange) else {
-      close(handle)
-      return
-    }
-    _ = unbind(exchange)
-    close(handle)
-    if wasReused && canRepeat(exchange) {
-      counters.count(.retries)
-      connectUpstream(exchange)
-    } else {
-      fail(exchange, status: flag == .upstreamTimeout ? 504 : 502, flag)
-    }
-  }
-
-  /// Whether a request can be sent again after an idle connection turned out to be closed
-  /// (RFC 9112 section 9.3.1): an idempotent method, nothing of a body or of a response passed.
-  private func canRepeat(_ exchange: ExchangeHandle) -> Bool {
-    let state = exchanges[exchange]
-    return state.head.method.isIdempotent && state.head.framing == .none
-      && state.flags.isDisjoint(with: [.responseStarted, .bodyForwarded])
-      && state.tries < limits.triesMax
-  }
-
-  private func retryOrFail(_ exchange: ExchangeHandle, _ flag: ResponseFlags) {
-    guard exchanges[exchange].tries < limits.triesMax else {
-      counters.count(.triesLimitHits)
-      exchanges[exchange].responseFlags.insert(.triesUsedUp)
-      fail(exchange, status: 503, flag)
-      return
-    }
-    counters.count(.retries)
-    connectUpstream(exchange)
-  }
-
-  /// An upstream connection's deadline has passed.
-  func upstreamTimedOut(_ handle: ConnectionHandle) {
-    let flags = connections[handle].flags
-    if flags.contains(.pooled) {
-      counters.count(.poolIdleTimeouts)
-      retireIdle(handle)
-    } else if flags.contains(.connecting) {
-      counters.count(.connectTimeouts)
-      connectFailed(handle)
-    } else {
-      counters.count(.upstreamTimeouts)
-      let exchange = connections[handle].exchange
-      if exchanges.contains(exchange) {
-        fail(exchange, status: 504, .upstreamTimeout)
-      } else {
+    /// No connection came about. Nothing was sent, so that what waits to be sent can go to another
+    /// endpoint, whatever the method.
+    private func connectFailed(_ handle: ConnectionHandle) {
+        let exchange = connections[handle].exchange
+        guard exchanges.contains(exchange) else {
+            close(handle)
+            return
+        }
+        _ = unbind(exchange)
+        let waiting = connections[handle].output
+        guard exchanges[exchange].tries < limits.triesMax,
+            let endpoint = chooseEndpoint(exchanges[exchange].action.cluster)
+        else {
+            close(handle)
+            if exchanges[exchange].tries >= limits.triesMax {
+                counters.count(.triesLimitHits)
+                exchanges[exchange].responseFlags.insert(.triesUsedUp)
+            }
+            fail(exchange, status: 503, .upstreamConnectFailure)
+            return
+        }
+        connections[handle].output = ByteQueue()
         close(handle)
-      }
+        moveOn(exchange, to: endpoint, waiting)
     }
-  }
 
-  /// An exchange's own deadline (the route's request timeout) has passed.
-  func exchangeTimedOut(_ exchange: ExchangeHandle) {
-    counters.count(.upstreamTimeouts)
-    fail(exchange, status: 504, .upstreamTimeout)
-  }
+    private func moveOn(
+        _ exchange: ExchangeHandle,
+        to endpoint: EngineEndpoint,
+        _ waiting: ByteQueue
+    ) {
+        var waiting = waiting
+        counters.count(.retries)
+        exchanges[exchange].tries += 1
+        exchanges[exchange].upstreamAddress = endpoint.address
+        own(endpoint)
+        guard let upstream = openUpstream(endpoint) else {
+            waiting.clear(pool)
+            fail(exchange, status: 503, .upstreamConnectFailure)
+            return
+        }
+        connections[upstream].output = waiting
+        bind(upstream, to: exchange)
+    }
+
+    // MARK: Pool
+
+    private func takeIdle(_ endpoint: EngineEndpoint) -> ConnectionHandle? {
+        let index = endpoints[endpoint.slot].idleHead
+        guard index >= 0, let handle = connections.handle(at: index) else { return nil }
+        precondition(
+            connections[handle].endpoint == endpoint.slot
+                && connections[handle].endpointGeneration == endpoint.generation
+                && connections[handle].flags.contains(.pooled)
+        )
+        unlinkIdle(handle)
+        connections[handle].flags.insert(.reused)
+        return handle
+    }
+
+    /// Gives a connection whose exchange ended well back to its endpoint's pool, or closes it.
+    func release(_ handle: ConnectionHandle) {
+        let connection = connections[handle]
+        let slot = connection.endpoint
+        guard connection.flags.isDisjoint(with: [.closesAfterExchange, .broken, .peerEnded]),
+            connection.output.isEmpty, connection.input.isEmpty, !isDraining,
+            endpoints.isOwned(slot, by: connection.endpointGeneration)
+        else {
+            close(handle)
+            return
+        }
+        guard Int(endpoints[slot].idleCount) < limits.idlePerEndpointMax else {
+            counters.count(.poolLimitHits)
+            close(handle)
+            return
+        }
+        connections[handle].flags.insert(.pooled)
+        connections[handle].flags.subtract([.readPaused])
+        connections[handle].poolPrevious = -1
+        connections[handle].poolNext = endpoints[slot].idleHead
+        if let next = connections.handle(at: endpoints[slot].idleHead) {
+            connections[next].poolPrevious = handle.index
+        }
+        endpoints[slot].idleHead = handle.index
+        endpoints[slot].idleCount += 1
+        setDeadline(handle, timeouts.poolIdle)
+    }
+
+    private func unlinkIdle(_ handle: ConnectionHandle) {
+        let slot = connections[handle].endpoint
+        let next = connections[handle].poolNext
+        let previous = connections[handle].poolPrevious
+        if let following = connections.handle(at: next) {
+            connections[following].poolPrevious = previous
+        }
+        if let before = connections.handle(at: previous) {
+            connections[before].poolNext = next
+        } else {
+            endpoints[slot].idleHead = next
+        }
+        endpoints[slot].idleCount -= 1
+        connections[handle].poolNext = -1
+        connections[handle].poolPrevious = -1
+        connections[handle].flags.remove(.pooled)
+    }
+
+    /// Closes an idle connection.
+    func retireIdle(_ handle: ConnectionHandle) {
+        unlinkIdle(handle)
+        close(handle)
+    }
+
+    private func dropIdle(_ slot: Int32) {
+        while let handle = connections.handle(at: endpoints[slot].idleHead),
+            connections[handle].endpoint == slot, connections[handle].flags.contains(.pooled)
+        {
+            retireIdle(handle)
+        }
+    }
+
+    /// Closes idle connections to endpoints that the view no longer has.
+    func dropIdleOfAbsentEndpoints() {
+        for index in 0..<connections.endIndex {
+            guard let handle = connections.handle(at: index),
+                connections[handle].flags.contains(.pooled)
+            else { continue }
+            if !isPresent(connections[handle]) { retireIdle(handle) }
+        }
+    }
+
+    private func isPresent(_ connection: Connection) -> Bool {
+        let slot = Int(connection.endpoint)
+        return slot < view.endpointGenerations.count
+            && view.endpointGenerations[slot] == connection.endpointGeneration
+    }
+
+    // MARK: Failing
+
+    /// The endpoint ended its direction.
+    func upstreamEnded(_ handle: ConnectionHandle) {
+        let exchange = connections[handle].exchange
+        guard exchanges.contains(exchange) else {
+            close(handle)
+            return
+        }
+        connections[handle].flags.insert(.closesAfterExchange)
+        if exchanges[exchange].flags.contains(.responseStarted),
+            connections[handle].body.peerClosed()
+        {
+            responseEnded(exchange)
+        } else {
+            upstreamFailed(handle, .upstreamClosed)
+        }
+    }
+
+    /// The connection to the endpoint broke.
+    func upstreamFailed(_ handle: ConnectionHandle, _ flag: ResponseFlags) {
+        if connections[handle].flags.contains(.connecting) {
+            connectFailed(handle)
+            return
+        }
+        let exchange = connections[handle].exchange
+        let wasReused = connections[handle].flags.contains(.reused)
+        guard exchanges.contains(exchange) else {
+            close(handle)
+            return
+        }
+        _ = unbind(exchange)
+        close(handle)
+        if wasReused && canRepeat(exchange) {
+            counters.count(.retries)
+            connectUpstream(exchange)
+        } else {
+            fail(exchange, status: flag == .upstreamTimeout ? 504 : 502, flag)
+        }
+    }
+
+    /// Whether a request can be sent again after an idle connection turned out to be closed
+    /// (RFC 9112 section 9.3.1): an idempotent method, nothing of a body or of a response passed.
+    private func canRepeat(_ exchange: ExchangeHandle) -> Bool {
+        let state = exchanges[exchange]
+        return state.head.method.isIdempotent && state.head.framing == .none
+            && state.flags.isDisjoint(with: [.responseStarted, .bodyForwarded])
+            && state.tries < limits.triesMax
+    }
+
+    private func retryOrFail(_ exchange: ExchangeHandle, _ flag: ResponseFlags) {
+        guard exchanges[exchange].tries < limits.triesMax else {
+            counters.count(.triesLimitHits)
+            exchanges[exchange].responseFlags.insert(.triesUsedUp)
+            fail(exchange, status: 503, flag)
+            return
+        }
+        counters.count(.retries)
+        connectUpstream(exchange)
+    }
+
+    /// An upstream connection's deadline has passed.
+    func upstreamTimedOut(_ handle: ConnectionHandle) {
+        let flags = connections[handle].flags
+        if flags.contains(.pooled) {
+            counters.count(.poolIdleTimeouts)
+            retireIdle(handle)
+        } else if flags.contains(.connecting) {
+            counters.count(.connectTimeouts)
+            connectFailed(handle)
+        } else {
+            counters.count(.upstreamTimeouts)
+            let exchange = connections[handle].exchange
+            if exchanges.contains(exchange) {
+                fail(exchange, status: 504, .upstreamTimeout)
+            } else {
+                close(handle)
+            }
+        }
+    }
+
+    /// An exchange's own deadline (the route's request timeout) has passed.
+    func exchangeTimedOut(_ exchange: ExchangeHandle) {
+        counters.count(.upstreamTimeouts)
+        fail(exchange, status: 504, .upstreamTimeout)
+    }
 }

@@ -5,189 +5,191 @@ import MeshModel
 /// One worker's HTTP proxy: connections of both sides, the exchanges between them, and the view
 /// they are routed by. Everything happens on the loop's thread.
 package final class HTTPProxy: EventHandler {
-  /// Bytes taken from a socket at once.
-  static let receiveByteLimit = 65_536
-  /// Times one connection is read in a row before others have their turn.
-  static let readRoundMax = 8
-  /// Runs shorter than this are gathered before sending.
-  static let gatherByteLimit = 8_192
+    /// Bytes taken from a socket at once.
+    static let receiveByteLimit = 65_536
+    /// Times one connection is read in a row before others have their turn.
+    static let readRoundMax = 8
+    /// Runs shorter than this are gathered before sending.
+    static let gatherByteLimit = 8_192
 
-  let limits: EngineLimits
-  let timeouts: EngineTimeouts
-  let connections: Slab<Connection>
-  let exchanges: Slab<Exchange>
-  let pool: BufferPool
-  let connectionTimers: SlotTimers
-  let exchangeTimers: SlotTimers
-  /// What was received, after what waited: the bytes in hand.
-  let received = ScratchBuffer(capacity: BufferPool.blockByteCount * 2 + HTTPProxy.receiveByteLimit)
-  /// What is being gathered for `gathering`.
-  let gathered = ScratchBuffer(capacity: 131_072)
-  /// Fields of the response in hand.
-  let responseFields = Table<HeaderField>(count: 256, repeating: HeaderField())
-  let endpoints: EndpointTable
-  let counters = EngineCounters()
-  let traffic: TrafficTables
-  let accessLog: AccessLog?
-  /// The configuration in force.
-  var view = RoutingView()
-  /// The connection whose output is being gathered.
-  var gathering = ConnectionHandle.none
-  /// Connections that want another turn.
-  let scheduled: Table<ConnectionHandle>
-  var scheduledCount = 0
-  let identifiers: RequestIdentifiers
-  var random: FastRandom
-  /// Where the response head in hand begins in `received`.
-  var responseBase = 0
-  /// Filter chains by the version of their set, and the version in force.
-  var chainSets: [UInt32: ChainSet] = [:]
-  var chainSetVersion: UInt32 = 0
-  /// What filters are given.
-  private(set) lazy var context = FilterContext(proxy: self)
-  /// Decides on and writes a block, at once, on this thread; returns whether it was granted.
-  package var blockSink: ((BlockRequest) -> Bool)?
-  /// Reads what the packet layer saw of a source.
-  package var observe: ((IPAddress) -> SourceObservation?)?
-  /// Hears of filters that failed: name and reason.
-  package var filterFaults: ((String, String) -> Void)?
-  /// No new requests on old connections: the process is about to end.
-  var isDraining = false
+    let limits: EngineLimits
+    let timeouts: EngineTimeouts
+    let connections: Slab<Connection>
+    let exchanges: Slab<Exchange>
+    let pool: BufferPool
+    let connectionTimers: SlotTimers
+    let exchangeTimers: SlotTimers
+    /// What was received, after what waited: the bytes in hand.
+    let received = ScratchBuffer(
+        capacity: BufferPool.blockByteCount * 2 + HTTPProxy.receiveByteLimit
+    )
+    /// What is being gathered for `gathering`.
+    let gathered = ScratchBuffer(capacity: 131_072)
+    /// Fields of the response in hand.
+    let responseFields = Table<HeaderField>(count: 256, repeating: HeaderField())
+    let endpoints: EndpointTable
+    let counters = EngineCounters()
+    let traffic: TrafficTables
+    let accessLog: AccessLog?
+    /// The configuration in force.
+    var view = RoutingView()
+    /// The connection whose output is being gathered.
+    var gathering = ConnectionHandle.none
+    /// Connections that want another turn.
+    let scheduled: Table<ConnectionHandle>
+    var scheduledCount = 0
+    let identifiers: RequestIdentifiers
+    var random: FastRandom
+    /// Where the response head in hand begins in `received`.
+    var responseBase = 0
+    /// Filter chains by the version of their set, and the version in force.
+    var chainSets: [UInt32: ChainSet] = [:]
+    var chainSetVersion: UInt32 = 0
+    /// What filters are given.
+    private(set) lazy var context = FilterContext(proxy: self)
+    /// Decides on and writes a block, at once, on this thread; returns whether it was granted.
+    package var blockSink: ((BlockRequest) -> Bool)?
+    /// Reads what the packet layer saw of a source.
+    package var observe: ((IPAddress) -> SourceObservation?)?
+    /// Hears of filters that failed: name and reason.
+    package var filterFaults: ((String, String) -> Void)?
+    /// No new requests on old connections: the process is about to end.
+    var isDraining = false
 
-  /// Makes a proxy on a loop.
-  ///
-  /// - Parameters:
-  ///   - seed: for balancing and request ids; a simulation passes its own.
-  ///   - log: where finished access-log text goes; `nil` for no log.
-  package init(
-    loop: EventLoop,
-    limits: EngineLimits = EngineLimits(),
-    seed: UInt64,
-    log: LogRing? = nil
-  ) {
-    self.limits = limits
-    timeouts = EngineTimeouts(limits)
-    connections = Slab(capacity: limits.connectionMax)
-    exchanges = Slab(capacity: limits.exchangeMax)
-    pool = BufferPool(blockMax: limits.bufferBlockMax)
-    let now = loop.nowNanoseconds
-    connectionTimers = SlotTimers(capacity: limits.connectionMax, nowNanoseconds: now)
-    exchangeTimers = SlotTimers(capacity: limits.exchangeMax, nowNanoseconds: now)
-    endpoints = EndpointTable()
-    traffic = TrafficTables()
-    accessLog = log.map { AccessLog(ring: $0) }
-    scheduled = Table(count: limits.connectionMax, repeating: .none)
-    identifiers = RequestIdentifiers(seed: seed)
-    random = FastRandom(seed: seed)
-    super.init(loop: loop)
-  }
-
-  // MARK: Configuration
-
-  /// Puts a view in force, with the chains its actions name by index. Exchanges in hand go on as
-  /// they were routed.
-  package func install(_ view: consuming RoutingView, chains: [FilterChain] = []) {
-    self.view = view
-    install(chains: chains)
-    dropIdleOfAbsentEndpoints()
-  }
-
-  /// The version of the view in force.
-  package var viewVersion: UInt64 { view.version }
-
-  // MARK: Events
-
-  /// Handles a socket's readiness.
-  package override func ready(_ token: EventToken, _ readiness: Readiness) {
-    let handle = token.handle(of: Connection.self)
-    guard connections.contains(handle) else { return }
-    switch connections[handle].role {
-    case .downstream: downstreamReady(handle, readiness)
-    case .upstream: upstreamReady(handle, readiness)
+    /// Makes a proxy on a loop.
+    ///
+    /// - Parameters:
+    ///   - seed: for balancing and request ids; a simulation passes its own.
+    ///   - log: where finished access-log text goes; `nil` for no log.
+    package init(
+        loop: EventLoop,
+        limits: EngineLimits = EngineLimits(),
+        seed: UInt64,
+        log: LogRing? = nil
+    ) {
+        self.limits = limits
+        timeouts = EngineTimeouts(limits)
+        connections = Slab(capacity: limits.connectionMax)
+        exchanges = Slab(capacity: limits.exchangeMax)
+        pool = BufferPool(blockMax: limits.bufferBlockMax)
+        let now = loop.nowNanoseconds
+        connectionTimers = SlotTimers(capacity: limits.connectionMax, nowNanoseconds: now)
+        exchangeTimers = SlotTimers(capacity: limits.exchangeMax, nowNanoseconds: now)
+        endpoints = EndpointTable()
+        traffic = TrafficTables()
+        accessLog = log.map { AccessLog(ring: $0) }
+        scheduled = Table(count: limits.connectionMax, repeating: .none)
+        identifiers = RequestIdentifiers(seed: seed)
+        random = FastRandom(seed: seed)
+        super.init(loop: loop)
     }
-    finishGathering()
-  }
 
-  /// Gives scheduled connections their turn, advances timers, hands log text over.
-  package override func endTurn() {
-    runScheduled()
-    connectionTimers.advance(nowNanoseconds: loop.nowNanoseconds) { slot in
-      if let handle = connections.handle(at: slot) { connectionTimedOut(handle) }
-    }
-    exchangeTimers.advance(nowNanoseconds: loop.nowNanoseconds) { slot in
-      if let handle = exchanges.handle(at: slot) { exchangeTimedOut(handle) }
-    }
-    finishGathering()
-    accessLog?.endTurn(nowNanoseconds: loop.nowNanoseconds)
-  }
+    // MARK: Configuration
 
-  /// By the timers, by scheduled work, by log text that waits.
-  package override func waitMilliseconds() -> Int32 {
-    if scheduledCount > 0 { return 0 }
-    let now = loop.nowNanoseconds
-    var least = accessLog?.waitMilliseconds(nowNanoseconds: now) ?? -1
-    for wanted in [
-      connectionTimers.waitMilliseconds(nowNanoseconds: now),
-      exchangeTimers.waitMilliseconds(nowNanoseconds: now),
-    ] where wanted >= 0 && (least < 0 || wanted < least) {
-      least = wanted
+    /// Puts a view in force, with the chains its actions name by index. Exchanges in hand go on as
+    /// they were routed.
+    package func install(_ view: consuming RoutingView, chains: [FilterChain] = []) {
+        self.view = view
+        install(chains: chains)
+        dropIdleOfAbsentEndpoints()
     }
-    return least
-  }
 
-  /// Puts a connection on the list for the end of this turn or the next.
-  func schedule(_ handle: ConnectionHandle) {
-    guard !connections[handle].flags.contains(.scheduled) else { return }
-    connections[handle].flags.insert(.scheduled)
-    scheduled[scheduledCount] = handle
-    scheduledCount += 1
-  }
+    /// The version of the view in force.
+    package var viewVersion: UInt64 { view.version }
 
-  private func runScheduled() {
-    let count = scheduledCount
-    for index in 0..<count {
-      let handle = scheduled[index]
-      guard connections.contains(handle) else { continue }
-      connections[handle].flags.remove(.scheduled)
-      runScheduled(handle)
-      finishGathering()
-    }
-    for index in count..<scheduledCount { scheduled[index - count] = scheduled[index] }
-    scheduledCount -= count
-  }
+    // MARK: Events
 
-  private func runScheduled(_ handle: ConnectionHandle) {
-    let flags = connections[handle].flags
-    if flags.contains(.broken) {
-      connectionFailed(handle)
-      return
+    /// Handles a socket's readiness.
+    package override func ready(_ token: EventToken, _ readiness: Readiness) {
+        let handle = token.handle(of: Connection.self)
+        guard connections.contains(handle) else { return }
+        switch connections[handle].role {
+        case .downstream: downstreamReady(handle, readiness)
+        case .upstream: upstreamReady(handle, readiness)
+        }
+        finishGathering()
     }
-    switch connections[handle].role {
-    case .downstream: resumeDownstream(handle)
-    case .upstream: resumeUpstream(handle)
-    }
-  }
 
-  /// A connection's sending or receiving failed.
-  func connectionFailed(_ handle: ConnectionHandle) {
-    switch connections[handle].role {
-    case .downstream: downstreamFailed(handle)
-    case .upstream: upstreamFailed(handle, .upstreamClosed)
+    /// Gives scheduled connections their turn, advances timers, hands log text over.
+    package override func endTurn() {
+        runScheduled()
+        connectionTimers.advance(nowNanoseconds: loop.nowNanoseconds) { slot in
+            if let handle = connections.handle(at: slot) { connectionTimedOut(handle) }
+        }
+        exchangeTimers.advance(nowNanoseconds: loop.nowNanoseconds) { slot in
+            if let handle = exchanges.handle(at: slot) { exchangeTimedOut(handle) }
+        }
+        finishGathering()
+        accessLog?.endTurn(nowNanoseconds: loop.nowNanoseconds)
     }
-  }
 
-  /// Closes a connection and forgets it. Its exchange, if any, must have been dealt with.
-  func close(_ handle: ConnectionHandle) {
-    guard connections.contains(handle) else { return }
-    if gathering == handle {
-      gathered.reset()
-      gathering = .none
+    /// By the timers, by scheduled work, by log text that waits.
+    package override func waitMilliseconds() -> Int32 {
+        if scheduledCount > 0 { return 0 }
+        let now = loop.nowNanoseconds
+        var least = accessLog?.waitMilliseconds(nowNanoseconds: now) ?? -1
+        for wanted in [
+            connectionTimers.waitMilliseconds(nowNanoseconds: now),
+            exchangeTimers.waitMilliseconds(nowNanoseconds: now),
+        ] where wanted >= 0 && (least < 0 || wanted < least) {
+            least = wanted
+        }
+        return least
     }
-    closeSessions(handle)
-    loop.network.close(connections[handle].fd)
-    connections[handle].input.clear(pool)
-    connections[handle].output.clear(pool)
-    connectionTimers.set(handle.index, 0)
-    connections.remove(handle)
-  }
+
+    /// Puts a connection on the list for the end of this turn or the next.
+    func schedule(_ handle: ConnectionHandle) {
+        guard !connections[handle].flags.contains(.scheduled) else { return }
+        connections[handle].flags.insert(.scheduled)
+        scheduled[scheduledCount] = handle
+        scheduledCount += 1
+    }
+
+    private func runScheduled() {
+        let count = scheduledCount
+        for index in 0..<count {
+            let handle = scheduled[index]
+            guard connections.contains(handle) else { continue }
+            connections[handle].flags.remove(.scheduled)
+            runScheduled(handle)
+            finishGathering()
+        }
+        for index in count..<scheduledCount { scheduled[index - count] = scheduled[index] }
+        scheduledCount -= count
+    }
+
+    private func runScheduled(_ handle: ConnectionHandle) {
+        let flags = connections[handle].flags
+        if flags.contains(.broken) {
+            connectionFailed(handle)
+            return
+        }
+        switch connections[handle].role {
+        case .downstream: resumeDownstream(handle)
+        case .upstream: resumeUpstream(handle)
+        }
+    }
+
+    /// A connection's sending or receiving failed.
+    func connectionFailed(_ handle: ConnectionHandle) {
+        switch connections[handle].role {
+        case .downstream: downstreamFailed(handle)
+        case .upstream: upstreamFailed(handle, .upstreamClosed)
+        }
+    }
+
+    /// Closes a connection and forgets it. Its exchange, if any, must have been dealt with.
+    func close(_ handle: ConnectionHandle) {
+        guard connections.contains(handle) else { return }
+        if gathering == handle {
+            gathered.reset()
+            gathering = .none
+        }
+        closeSessions(handle)
+        loop.network.close(connections[handle].fd)
+        connections[handle].input.clear(pool)
+        connections[handle].output.clear(pool)
+        connectionTimers.set(handle.index, 0)
+        connections.remove(handle)
+    }
 }

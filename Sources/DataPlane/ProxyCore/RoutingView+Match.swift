@@ -1,299 +1,309 @@
 /// What a request was matched to.
 struct RouteMatch: BitwiseCopyable {
-  var listener: Int32
-  var action: Int
+    var listener: Int32
+    var action: Int
 }
 
 /// How the search for a route ended.
 enum RouteOutcome: BitwiseCopyable {
-  case found(RouteMatch)
-  /// A virtual host answers the name, none of its rules matches.
-  case noRule(listener: Int32)
-  /// No virtual host answers the name.
-  case noHost
+    case found(RouteMatch)
+    /// A virtual host answers the name, none of its rules matches.
+    case noRule(listener: Int32)
+    /// No virtual host answers the name.
+    case noHost
 }
 
 extension RoutingView {
-  /// Host names longer than this have no route (RFC 1035 section 2.3.4).
-  private static let hostByteLimit = 255
+    /// Host names longer than this have no route (RFC 1035 section 2.3.4).
+    private static let hostByteLimit = 255
 
-  /// Finds the rule for a request by the Gateway API's precedence.
-  func match(
-    entry: Int32,
-    _ bytes: RawSpan,
-    _ fields: Span<HeaderField>,
-    _ head: RequestHead,
-    _ path: RequestPath
-  ) -> RouteOutcome {
-    guard entry >= 0, Int(entry) < entries.count, entries[Int(entry)].isPresent else {
-      return .noHost
-    }
-    let host = findHost(
-      entry,
-      bytes,
-      Int(head.authorityOffset),
-      Int(head.authorityLength)
-    )
-    guard host >= 0 else { return .noHost }
-    let listener = hosts[Int(host)].listener
-    let action = findAction(host, bytes, fields, head, path)
-    guard action >= 0 else { return .noRule(listener: listener) }
-    return .found(RouteMatch(listener: listener, action: Int(action)))
-  }
-
-  /// Whether an entry point is a client's first hop.
-  func isEdge(_ entry: Int32) -> Bool {
-    entry >= 0 && Int(entry) < entries.count && entries[Int(entry)].isEdge
-  }
-
-  // MARK: Hosts
-
-  private func findHost(_ entry: Int32, _ bytes: RawSpan, _ start: Int, _ count: Int) -> Int32 {
-    let any = entries[Int(entry)].anyHost
-    guard hostSlots.count > 0 else { return any }
-    let length = RoutingView.nameLength(bytes, start, count)
-    guard length > 0 && length <= RoutingView.hostByteLimit else { return any }
-    if let host = lookUpHost(entry, bytes, start, length, isWildcard: false) { return host }
-    var at = start
-    while at < start + length {
-      if bytes.byte(at: at) == UInt8(ascii: ".") && at > start {
-        let rest = start + length - at - 1
-        if let host = lookUpHost(entry, bytes, at + 1, rest, isWildcard: true) {
-          return host
+    /// Finds the rule for a request by the Gateway API's precedence.
+    func match(
+        entry: Int32,
+        _ bytes: RawSpan,
+        _ fields: Span<HeaderField>,
+        _ head: RequestHead,
+        _ path: RequestPath
+    ) -> RouteOutcome {
+        guard entry >= 0, Int(entry) < entries.count, entries[Int(entry)].isPresent else {
+            return .noHost
         }
-      }
-      at += 1
+        let host = findHost(
+            entry,
+            bytes,
+            Int(head.authorityOffset),
+            Int(head.authorityLength)
+        )
+        guard host >= 0 else { return .noHost }
+        let listener = hosts[Int(host)].listener
+        let action = findAction(host, bytes, fields, head, path)
+        guard action >= 0 else { return .noRule(listener: listener) }
+        return .found(RouteMatch(listener: listener, action: Int(action)))
     }
-    return any
-  }
 
-  /// The name's bytes without port and without a trailing dot.
-  private static func nameLength(_ bytes: RawSpan, _ start: Int, _ count: Int) -> Int {
-    guard count > 0 else { return 0 }
-    var length = count
-    if bytes.byte(at: start) == UInt8(ascii: "[") {
-      while length > 0 && bytes.byte(at: start + length - 1) != UInt8(ascii: "]") {
-        length -= 1
-      }
-      return length
+    /// Whether an entry point is a client's first hop.
+    func isEdge(_ entry: Int32) -> Bool {
+        entry >= 0 && Int(entry) < entries.count && entries[Int(entry)].isEdge
     }
-    for offset in 0..<count where bytes.byte(at: start + offset) == UInt8(ascii: ":") {
-      length = offset
-      break
-    }
-    if length > 1 && bytes.byte(at: start + length - 1) == UInt8(ascii: ".") { length -= 1 }
-    return length
-  }
 
-  private func lookUpHost(
-    _ entry: Int32,
-    _ bytes: RawSpan,
-    _ start: Int,
-    _ count: Int,
-    isWildcard: Bool
-  ) -> Int32? {
-    var hash = RouteHash.host(entry: entry, isWildcard: isWildcard)
-    for offset in 0..<count { hash.combine(ByteScan.lower(bytes.byte(at: start + offset))) }
-    var place = RouteHash.place(hash.value, hostSlots.count)
-    while hostSlots[place].host >= 0 {
-      let slot = hostSlots[place]
-      if slot.hash == hash.value && slot.entry == entry && slot.isWildcard == isWildcard
-        && equalsLowered(slot.text, bytes, start, count)
-      {
-        return slot.host
-      }
-      place = (place + 1) & (hostSlots.count - 1)
-    }
-    return nil
-  }
+    // MARK: Hosts
 
-  private func equalsLowered(
-    _ range: TextRange,
-    _ bytes: RawSpan,
-    _ start: Int,
-    _ count: Int
-  ) -> Bool {
-    guard Int(range.byteCount) == count else { return false }
-    let name = self.bytes(range)
-    for offset in 0..<count
-    where name.byte(at: offset) != ByteScan.lower(bytes.byte(at: start + offset)) {
-      return false
+    private func findHost(_ entry: Int32, _ bytes: RawSpan, _ start: Int, _ count: Int) -> Int32 {
+        let any = entries[Int(entry)].anyHost
+        guard hostSlots.count > 0 else { return any }
+        let length = RoutingView.nameLength(bytes, start, count)
+        guard length > 0 && length <= RoutingView.hostByteLimit else { return any }
+        if let host = lookUpHost(entry, bytes, start, length, isWildcard: false) { return host }
+        var at = start
+        while at < start + length {
+            if bytes.byte(at: at) == UInt8(ascii: ".") && at > start {
+                let rest = start + length - at - 1
+                if let host = lookUpHost(entry, bytes, at + 1, rest, isWildcard: true) {
+                    return host
+                }
+            }
+            at += 1
+        }
+        return any
     }
-    return true
-  }
 
-  // MARK: Paths
-
-  /// The most path elements whose prefixes are looked up.
-  static let prefixDepthLimit = 32
-
-  private func findAction(
-    _ host: Int32,
-    _ bytes: RawSpan,
-    _ fields: Span<HeaderField>,
-    _ head: RequestHead,
-    _ path: RequestPath
-  ) -> Int32 {
-    guard pathSlots.count > 0 else { return -1 }
-    let start = path.start
-    let end = start + path.pathByteCount
-    var exact = RouteHash.path(host: host, isPrefix: false)
-    var prefix = RouteHash.path(host: host, isPrefix: true)
-    // Hash and length of every prefix that ends at an element's border, the empty one first.
-    var borders = InlineArray<34, UInt64>(repeating: 0)
-    var lengths = InlineArray<34, Int32>(repeating: 0)
-    borders[0] = prefix.value
-    var count = 1
-    let depthMax = min(prefixDepthMax, RoutingView.prefixDepthLimit)
-    var at = start
-    while at < end {
-      let byte = bytes.byte(at: at)
-      if byte == UInt8(ascii: "/") && at > start && count <= depthMax {
-        borders[count] = prefix.value
-        lengths[count] = Int32(at - start)
-        count += 1
-      }
-      exact.combine(byte)
-      prefix.combine(byte)
-      at += 1
+    /// The name's bytes without port and without a trailing dot.
+    private static func nameLength(_ bytes: RawSpan, _ start: Int, _ count: Int) -> Int {
+        guard count > 0 else { return 0 }
+        var length = count
+        if bytes.byte(at: start) == UInt8(ascii: "[") {
+            while length > 0 && bytes.byte(at: start + length - 1) != UInt8(ascii: "]") {
+                length -= 1
+            }
+            return length
+        }
+        for offset in 0..<count where bytes.byte(at: start + offset) == UInt8(ascii: ":") {
+            length = offset
+            break
+        }
+        if length > 1 && bytes.byte(at: start + length - 1) == UInt8(ascii: ".") { length -= 1 }
+        return length
     }
-    let action = find(host, exact.value, false, bytes, start, end - start, fields, head, path)
-    if action >= 0 { return action }
-    if count <= depthMax && end > start {
-      let whole = find(host, prefix.value, true, bytes, start, end - start, fields, head, path)
-      if whole >= 0 { return whole }
-    }
-    while count > 0 {
-      count -= 1
-      let length = Int(lengths[count])
-      let hash = borders[count]
-      let found = find(host, hash, true, bytes, start, length, fields, head, path)
-      if found >= 0 { return found }
-    }
-    return -1
-  }
 
-  private func find(
-    _ host: Int32,
-    _ hash: UInt64,
-    _ isPrefix: Bool,
-    _ bytes: RawSpan,
-    _ start: Int,
-    _ count: Int,
-    _ fields: Span<HeaderField>,
-    _ head: RequestHead,
-    _ path: RequestPath
-  ) -> Int32 {
-    var place = RouteHash.place(hash, pathSlots.count)
-    while pathSlots[place].host >= 0 {
-      let slot = pathSlots[place]
-      if slot.hash == hash && slot.host == host && slot.isPrefix == isPrefix
-        && equals(slot.text, bytes, start, count)
-      {
-        return firstRule(slot.rules, bytes, fields, head, path)
-      }
-      place = (place + 1) & (pathSlots.count - 1)
+    private func lookUpHost(
+        _ entry: Int32,
+        _ bytes: RawSpan,
+        _ start: Int,
+        _ count: Int,
+        isWildcard: Bool
+    ) -> Int32? {
+        var hash = RouteHash.host(entry: entry, isWildcard: isWildcard)
+        for offset in 0..<count { hash.combine(ByteScan.lower(bytes.byte(at: start + offset))) }
+        var place = RouteHash.place(hash.value, hostSlots.count)
+        while hostSlots[place].host >= 0 {
+            let slot = hostSlots[place]
+            if slot.hash == hash.value && slot.entry == entry && slot.isWildcard == isWildcard
+                && equalsLowered(slot.text, bytes, start, count)
+            {
+                return slot.host
+            }
+            place = (place + 1) & (hostSlots.count - 1)
+        }
+        return nil
     }
-    return -1
-  }
 
-  private func equals(
-    _ range: TextRange,
-    _ bytes: RawSpan,
-    _ start: Int,
-    _ count: Int
-  ) -> Bool {
-    guard Int(range.byteCount) == count else { return false }
-    let text = self.bytes(range)
-    for offset in 0..<count where text.byte(at: offset) != bytes.byte(at: start + offset) {
-      return false
+    private func equalsLowered(
+        _ range: TextRange,
+        _ bytes: RawSpan,
+        _ start: Int,
+        _ count: Int
+    ) -> Bool {
+        guard Int(range.byteCount) == count else { return false }
+        let name = self.bytes(range)
+        for offset in 0..<count
+        where name.byte(at: offset) != ByteScan.lower(bytes.byte(at: start + offset)) {
+            return false
+        }
+        return true
     }
-    return true
-  }
 
-  // MARK: Conditions
+    // MARK: Paths
 
-  private func firstRule(
-    _ range: RowRange,
-    _ bytes: RawSpan,
-    _ fields: Span<HeaderField>,
-    _ head: RequestHead,
-    _ path: RequestPath
-  ) -> Int32 {
-    for offset in 0..<range.count {
-      let rule = rules[Int(range.first + offset)]
-      if rule.method.byteCount > 0
-        && !equals(rule.method, bytes, Int(head.methodOffset), Int(head.methodLength))
-      {
-        continue
-      }
-      if rule.headers.count > 0 && !headersMatch(rule.headers, bytes, fields) { continue }
-      if rule.query.count > 0 && !queryMatches(rule.query, bytes, path) { continue }
-      return rule.action
+    /// The most path elements whose prefixes are looked up.
+    static let prefixDepthLimit = 32
+
+    private func findAction(
+        _ host: Int32,
+        _ bytes: RawSpan,
+        _ fields: Span<HeaderField>,
+        _ head: RequestHead,
+        _ path: RequestPath
+    ) -> Int32 {
+        guard pathSlots.count > 0 else { return -1 }
+        let start = path.start
+        let end = start + path.pathByteCount
+        var exact = RouteHash.path(host: host, isPrefix: false)
+        var prefix = RouteHash.path(host: host, isPrefix: true)
+        // Hash and length of every prefix that ends at an element's border, the empty one first.
+        var borders = InlineArray<34, UInt64>(repeating: 0)
+        var lengths = InlineArray<34, Int32>(repeating: 0)
+        borders[0] = prefix.value
+        var count = 1
+        let depthMax = min(prefixDepthMax, RoutingView.prefixDepthLimit)
+        var at = start
+        while at < end {
+            let byte = bytes.byte(at: at)
+            if byte == UInt8(ascii: "/") && at > start && count <= depthMax {
+                borders[count] = prefix.value
+                lengths[count] = Int32(at - start)
+                count += 1
+            }
+            exact.combine(byte)
+            prefix.combine(byte)
+            at += 1
+        }
+        let action = find(host, exact.value, false, bytes, start, end - start, fields, head, path)
+        if action >= 0 { return action }
+        if count <= depthMax && end > start {
+            let whole = find(
+                host,
+                prefix.value,
+                true,
+                bytes,
+                start,
+                end - start,
+                fields,
+                head,
+                path
+            )
+            if whole >= 0 { return whole }
+        }
+        while count > 0 {
+            count -= 1
+            let length = Int(lengths[count])
+            let hash = borders[count]
+            let found = find(host, hash, true, bytes, start, length, fields, head, path)
+            if found >= 0 { return found }
+        }
+        return -1
     }
-    return -1
-  }
 
-  private func headersMatch(
-    _ range: RowRange,
-    _ bytes: RawSpan,
-    _ fields: Span<HeaderField>
-  ) -> Bool {
-    for offset in 0..<range.count {
-      let condition = conditions[Int(range.first + offset)]
-      guard headerMatches(condition, bytes, fields) else { return false }
+    private func find(
+        _ host: Int32,
+        _ hash: UInt64,
+        _ isPrefix: Bool,
+        _ bytes: RawSpan,
+        _ start: Int,
+        _ count: Int,
+        _ fields: Span<HeaderField>,
+        _ head: RequestHead,
+        _ path: RequestPath
+    ) -> Int32 {
+        var place = RouteHash.place(hash, pathSlots.count)
+        while pathSlots[place].host >= 0 {
+            let slot = pathSlots[place]
+            if slot.hash == hash && slot.host == host && slot.isPrefix == isPrefix
+                && equals(slot.text, bytes, start, count)
+            {
+                return firstRule(slot.rules, bytes, fields, head, path)
+            }
+            place = (place + 1) & (pathSlots.count - 1)
+        }
+        return -1
     }
-    return true
-  }
 
-  /// The first line of the name decides (the Gateway API leaves repeated names open).
-  private func headerMatches(
-    _ condition: ConditionRow,
-    _ bytes: RawSpan,
-    _ fields: Span<HeaderField>
-  ) -> Bool {
-    for index in fields.indices {
-      let field = fields[index]
-      let start = Int(field.nameOffset)
-      guard equalsLowered(condition.name, bytes, start, Int(field.nameLength)) else {
-        continue
-      }
-      let valueStart = Int(field.valueOffset)
-      return equals(condition.value, bytes, valueStart, Int(field.valueLength))
+    private func equals(
+        _ range: TextRange,
+        _ bytes: RawSpan,
+        _ start: Int,
+        _ count: Int
+    ) -> Bool {
+        guard Int(range.byteCount) == count else { return false }
+        let text = self.bytes(range)
+        for offset in 0..<count where text.byte(at: offset) != bytes.byte(at: start + offset) {
+            return false
+        }
+        return true
     }
-    return false
-  }
 
-  private func queryMatches(_ range: RowRange, _ bytes: RawSpan, _ path: RequestPath) -> Bool {
-    for offset in 0..<range.count {
-      let condition = conditions[Int(range.first + offset)]
-      guard parameterMatches(condition, bytes, path) else { return false }
-    }
-    return true
-  }
+    // MARK: Conditions
 
-  /// The first parameter of the name decides; names and values are compared as they came.
-  private func parameterMatches(
-    _ condition: ConditionRow,
-    _ bytes: RawSpan,
-    _ path: RequestPath
-  ) -> Bool {
-    let end = path.queryStart + path.queryByteCount
-    var start = path.queryStart
-    while start < end {
-      var stop = start
-      var equal = -1
-      while stop < end && bytes.byte(at: stop) != UInt8(ascii: "&") {
-        if equal < 0 && bytes.byte(at: stop) == UInt8(ascii: "=") { equal = stop }
-        stop += 1
-      }
-      let nameEnd = equal < 0 ? stop : equal
-      if equals(condition.name, bytes, start, nameEnd - start) {
-        let valueStart = equal < 0 ? stop : equal + 1
-        return equals(condition.value, bytes, valueStart, stop - valueStart)
-      }
-      start = stop + 1
+    private func firstRule(
+        _ range: RowRange,
+        _ bytes: RawSpan,
+        _ fields: Span<HeaderField>,
+        _ head: RequestHead,
+        _ path: RequestPath
+    ) -> Int32 {
+        for offset in 0..<range.count {
+            let rule = rules[Int(range.first + offset)]
+            if rule.method.byteCount > 0
+                && !equals(rule.method, bytes, Int(head.methodOffset), Int(head.methodLength))
+            {
+                continue
+            }
+            if rule.headers.count > 0 && !headersMatch(rule.headers, bytes, fields) { continue }
+            if rule.query.count > 0 && !queryMatches(rule.query, bytes, path) { continue }
+            return rule.action
+        }
+        return -1
     }
-    return false
-  }
+
+    private func headersMatch(
+        _ range: RowRange,
+        _ bytes: RawSpan,
+        _ fields: Span<HeaderField>
+    ) -> Bool {
+        for offset in 0..<range.count {
+            let condition = conditions[Int(range.first + offset)]
+            guard headerMatches(condition, bytes, fields) else { return false }
+        }
+        return true
+    }
+
+    /// The first line of the name decides (the Gateway API leaves repeated names open).
+    private func headerMatches(
+        _ condition: ConditionRow,
+        _ bytes: RawSpan,
+        _ fields: Span<HeaderField>
+    ) -> Bool {
+        for index in fields.indices {
+            let field = fields[index]
+            let start = Int(field.nameOffset)
+            guard equalsLowered(condition.name, bytes, start, Int(field.nameLength)) else {
+                continue
+            }
+            let valueStart = Int(field.valueOffset)
+            return equals(condition.value, bytes, valueStart, Int(field.valueLength))
+        }
+        return false
+    }
+
+    private func queryMatches(_ range: RowRange, _ bytes: RawSpan, _ path: RequestPath) -> Bool {
+        for offset in 0..<range.count {
+            let condition = conditions[Int(range.first + offset)]
+            guard parameterMatches(condition, bytes, path) else { return false }
+        }
+        return true
+    }
+
+    /// The first parameter of the name decides; names and values are compared as they came.
+    private func parameterMatches(
+        _ condition: ConditionRow,
+        _ bytes: RawSpan,
+        _ path: RequestPath
+    ) -> Bool {
+        let end = path.queryStart + path.queryByteCount
+        var start = path.queryStart
+        while start < end {
+            var stop = start
+            var equal = -1
+            while stop < end && bytes.byte(at: stop) != UInt8(ascii: "&") {
+                if equal < 0 && bytes.byte(at: stop) == UInt8(ascii: "=") { equal = stop }
+                stop += 1
+            }
+            let nameEnd = equal < 0 ? stop : equal
+            if equals(condition.name, bytes, start, nameEnd - start) {
+                let valueStart = equal < 0 ? stop : equal + 1
+                return equals(condition.value, bytes, valueStart, stop - valueStart)
+            }
+            start = stop + 1
+        }
+        return false
+    }
 }

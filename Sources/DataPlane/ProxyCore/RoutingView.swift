@@ -3,107 +3,107 @@ import MeshModel
 
 /// A run of rows in a table of the view.
 struct RowRange: BitwiseCopyable {
-  var first: Int32 = 0
-  var count: Int32 = 0
+    var first: Int32 = 0
+    var count: Int32 = 0
 }
 
 /// A run of bytes in the view's text.
 struct TextRange: BitwiseCopyable {
-  var start: Int32 = 0
-  var byteCount: Int32 = 0
+    var start: Int32 = 0
+    var byteCount: Int32 = 0
 }
 
 /// An entry point. Rows of absent slots have `isPresent` false.
 struct EntryRow: BitwiseCopyable {
-  var isPresent = false
-  var isEdge = false
-  var listener: Int32 = -1
-  var abuseChain: Int32 = -1
-  /// The host for every name, -1 for none.
-  var anyHost: Int32 = -1
+    var isPresent = false
+    var isEdge = false
+    var listener: Int32 = -1
+    var abuseChain: Int32 = -1
+    /// The host for every name, -1 for none.
+    var anyHost: Int32 = -1
 }
 
 /// A slot of the open-addressed table of host names.
 struct HostSlot: BitwiseCopyable {
-  var hash: UInt64 = 0
-  var entry: Int32 = -1
-  var isWildcard = false
-  var text = TextRange()
-  var host: Int32 = -1
+    var hash: UInt64 = 0
+    var entry: Int32 = -1
+    var isWildcard = false
+    var text = TextRange()
+    var host: Int32 = -1
 }
 
 /// A virtual host.
 struct HostRow: BitwiseCopyable {
-  var listener: Int32
+    var listener: Int32
 }
 
 /// A slot of the open-addressed table of paths.
 struct PathSlot: BitwiseCopyable {
-  var hash: UInt64 = 0
-  var host: Int32 = -1
-  var isPrefix = false
-  var text = TextRange()
-  var rules = RowRange()
+    var hash: UInt64 = 0
+    var host: Int32 = -1
+    var isPrefix = false
+    var text = TextRange()
+    var rules = RowRange()
 }
 
 /// A rule: conditions besides host and path, sorted by precedence within its path.
 struct RuleRow: BitwiseCopyable {
-  /// Empty for every method.
-  var method = TextRange()
-  var headers = RowRange()
-  var query = RowRange()
-  var action: Int32
+    /// Empty for every method.
+    var method = TextRange()
+    var headers = RowRange()
+    var query = RowRange()
+    var action: Int32
 }
 
 /// A header or query condition.
 struct ConditionRow: BitwiseCopyable {
-  var name: TextRange
-  var value: TextRange
+    var name: TextRange
+    var value: TextRange
 }
 
 /// What is done with a request.
 struct ActionRow: BitwiseCopyable {
-  var backends: RowRange
-  var weightSum: UInt32
-  var requestOperations: RowRange
-  var responseOperations: RowRange
-  var requestTimeoutNanoseconds: UInt64
-  var backendTimeoutNanoseconds: UInt64
-  var chain: Int32
-  var routeRow: Int32
-  var routeName: TextRange
+    var backends: RowRange
+    var weightSum: UInt32
+    var requestOperations: RowRange
+    var responseOperations: RowRange
+    var requestTimeoutNanoseconds: UInt64
+    var backendTimeoutNanoseconds: UInt64
+    var chain: Int32
+    var routeRow: Int32
+    var routeName: TextRange
 }
 
 /// A share of an action.
 struct BackendRow: BitwiseCopyable {
-  /// The sum of the weights up to and including this one.
-  var cumulativeWeight: UInt32
-  /// -1: answers 500.
-  var cluster: Int32
-  var requestOperations: RowRange
-  var responseOperations: RowRange
+    /// The sum of the weights up to and including this one.
+    var cumulativeWeight: UInt32
+    /// -1: answers 500.
+    var cluster: Int32
+    var requestOperations: RowRange
+    var responseOperations: RowRange
 }
 
 /// A change to a header.
 struct OperationRow: BitwiseCopyable {
-  enum Kind: UInt8, BitwiseCopyable {
-    case set
-    case add
-    case remove
-  }
+    enum Kind: UInt8, BitwiseCopyable {
+        case set
+        case add
+        case remove
+    }
 
-  var kind: Kind
-  var id: HeaderID
-  var name: TextRange
-  var value: TextRange
+    var kind: Kind
+    var id: HeaderID
+    var name: TextRange
+    var value: TextRange
 }
 
 /// A cluster. Rows of absent slots have no endpoints and `isPresent` false.
 struct ClusterRow: BitwiseCopyable {
-  var isPresent = false
-  var usesLeastLoaded = false
-  var endpoints = RowRange()
-  var name = TextRange()
+    var isPresent = false
+    var usesLeastLoaded = false
+    var endpoints = RowRange()
+    var name = TextRange()
 }
 
 /// The compiled configuration of one worker: flat tables of plain values, no references inside.
@@ -112,63 +112,63 @@ struct ClusterRow: BitwiseCopyable {
 /// HTTPRouteMatch): exact path, longest prefix, method, most headers, most query parameters, then
 /// the order given.
 package struct RoutingView: ~Copyable {
-  /// Counts up with each view.
-  package let version: UInt64
-  let entries: FlatTable<EntryRow>
-  let hostSlots: FlatTable<HostSlot>
-  let hosts: FlatTable<HostRow>
-  let pathSlots: FlatTable<PathSlot>
-  let prefixDepthMax: Int
-  let rules: FlatTable<RuleRow>
-  let conditions: FlatTable<ConditionRow>
-  let actions: FlatTable<ActionRow>
-  let backends: FlatTable<BackendRow>
-  let operations: FlatTable<OperationRow>
-  let clusters: FlatTable<ClusterRow>
-  let endpoints: FlatTable<EngineEndpoint>
-  /// The generation in use of each endpoint slot; 0 for slots without endpoint.
-  let endpointGenerations: FlatTable<UInt32>
-  let listenerNames: FlatTable<TextRange>
-  let text: FlatTable<UInt8>
-  private let arena: FlatArena
+    /// Counts up with each view.
+    package let version: UInt64
+    let entries: FlatTable<EntryRow>
+    let hostSlots: FlatTable<HostSlot>
+    let hosts: FlatTable<HostRow>
+    let pathSlots: FlatTable<PathSlot>
+    let prefixDepthMax: Int
+    let rules: FlatTable<RuleRow>
+    let conditions: FlatTable<ConditionRow>
+    let actions: FlatTable<ActionRow>
+    let backends: FlatTable<BackendRow>
+    let operations: FlatTable<OperationRow>
+    let clusters: FlatTable<ClusterRow>
+    let endpoints: FlatTable<EngineEndpoint>
+    /// The generation in use of each endpoint slot; 0 for slots without endpoint.
+    let endpointGenerations: FlatTable<UInt32>
+    let listenerNames: FlatTable<TextRange>
+    let text: FlatTable<UInt8>
+    private let arena: FlatArena
 
-  /// Bytes of memory held.
-  package var byteCount: Int { arena.byteCount }
+    /// Bytes of memory held.
+    package var byteCount: Int { arena.byteCount }
 
-  /// The empty view, before the first configuration.
-  package init() {
-    self.init(version: 0, RoutingViewBuilder())
-  }
+    /// The empty view, before the first configuration.
+    package init() {
+        self.init(version: 0, RoutingViewBuilder())
+    }
 
-  /// Compiles a configuration. Control side.
-  package init(version: UInt64, _ configuration: EngineConfiguration) {
-    self.init(version: version, RoutingViewBuilder(configuration))
-  }
+    /// Compiles a configuration. Control side.
+    package init(version: UInt64, _ configuration: EngineConfiguration) {
+        self.init(version: version, RoutingViewBuilder(configuration))
+    }
 
-  init(version: UInt64, _ builder: consuming RoutingViewBuilder) {
-    self.version = version
-    var arena = FlatArena()
-    entries = arena.table(builder.entries)
-    hostSlots = arena.table(builder.hostSlots())
-    hosts = arena.table(builder.hosts)
-    pathSlots = arena.table(builder.pathSlots())
-    prefixDepthMax = builder.prefixDepthMax
-    rules = arena.table(builder.rules)
-    conditions = arena.table(builder.conditions)
-    actions = arena.table(builder.actions)
-    backends = arena.table(builder.backends)
-    operations = arena.table(builder.operations)
-    clusters = arena.table(builder.clusters)
-    endpoints = arena.table(builder.endpoints)
-    endpointGenerations = arena.table(builder.endpointGenerations())
-    listenerNames = arena.table(builder.listenerNames)
-    text = arena.table(builder.text)
-    self.arena = arena
-  }
+    init(version: UInt64, _ builder: consuming RoutingViewBuilder) {
+        self.version = version
+        var arena = FlatArena()
+        entries = arena.table(builder.entries)
+        hostSlots = arena.table(builder.hostSlots())
+        hosts = arena.table(builder.hosts)
+        pathSlots = arena.table(builder.pathSlots())
+        prefixDepthMax = builder.prefixDepthMax
+        rules = arena.table(builder.rules)
+        conditions = arena.table(builder.conditions)
+        actions = arena.table(builder.actions)
+        backends = arena.table(builder.backends)
+        operations = arena.table(builder.operations)
+        clusters = arena.table(builder.clusters)
+        endpoints = arena.table(builder.endpoints)
+        endpointGenerations = arena.table(builder.endpointGenerations())
+        listenerNames = arena.table(builder.listenerNames)
+        text = arena.table(builder.text)
+        self.arena = arena
+    }
 
-  /// The bytes of a text.
-  @_lifetime(immortal)
-  func bytes(_ range: TextRange) -> RawSpan {
-    text.bytes(Int(range.start), Int(range.byteCount))
-  }
+    /// The bytes of a text.
+    @_lifetime(immortal)
+    func bytes(_ range: TextRange) -> RawSpan {
+        text.bytes(Int(range.start), Int(range.byteCount))
+    }
 }

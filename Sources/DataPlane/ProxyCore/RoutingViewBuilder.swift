@@ -3,251 +3,254 @@ import MeshModel
 
 /// Collects the rows of a `RoutingView` from an `EngineConfiguration`. Control side.
 struct RoutingViewBuilder {
-  private(set) var entries: [EntryRow] = []
-  private(set) var hosts: [HostRow] = []
-  private(set) var rules: [RuleRow] = []
-  private(set) var conditions: [ConditionRow] = []
-  private(set) var actions: [ActionRow] = []
-  private(set) var backends: [BackendRow] = []
-  private(set) var operations: [OperationRow] = []
-  private(set) var clusters: [ClusterRow] = []
-  private(set) var endpoints: [EngineEndpoint] = []
-  private(set) var listenerNames: [TextRange] = []
-  private(set) var text: [UInt8] = []
-  private(set) var prefixDepthMax = 0
-  private var hostKeys: [HostSlot] = []
-  private var pathKeys: [PathSlot] = []
+    private(set) var entries: [EntryRow] = []
+    private(set) var hosts: [HostRow] = []
+    private(set) var rules: [RuleRow] = []
+    private(set) var conditions: [ConditionRow] = []
+    private(set) var actions: [ActionRow] = []
+    private(set) var backends: [BackendRow] = []
+    private(set) var operations: [OperationRow] = []
+    private(set) var clusters: [ClusterRow] = []
+    private(set) var endpoints: [EngineEndpoint] = []
+    private(set) var listenerNames: [TextRange] = []
+    private(set) var text: [UInt8] = []
+    private(set) var prefixDepthMax = 0
+    private var hostKeys: [HostSlot] = []
+    private var pathKeys: [PathSlot] = []
 
-  init() {}
+    init() {}
 
-  init(_ configuration: EngineConfiguration) {
-    addNames(configuration)
-    for (slot, cluster) in configuration.clusters.sorted(by: { $0.key < $1.key }) {
-      add(cluster, at: slot)
+    init(_ configuration: EngineConfiguration) {
+        addNames(configuration)
+        for (slot, cluster) in configuration.clusters.sorted(by: { $0.key < $1.key }) {
+            add(cluster, at: slot)
+        }
+        for (slot, entry) in configuration.entries.sorted(by: { $0.key < $1.key }) {
+            add(entry, at: slot)
+        }
     }
-    for (slot, entry) in configuration.entries.sorted(by: { $0.key < $1.key }) {
-      add(entry, at: slot)
-    }
-  }
 
-  private mutating func addNames(_ configuration: EngineConfiguration) {
-    let count = (configuration.listenerNames.keys.max() ?? -1) + 1
-    listenerNames = Array(repeating: TextRange(), count: Int(count))
-    for (slot, name) in configuration.listenerNames {
-      listenerNames[Int(slot)] = intern(name)
+    private mutating func addNames(_ configuration: EngineConfiguration) {
+        let count = (configuration.listenerNames.keys.max() ?? -1) + 1
+        listenerNames = Array(repeating: TextRange(), count: Int(count))
+        for (slot, name) in configuration.listenerNames {
+            listenerNames[Int(slot)] = intern(name)
+        }
     }
-  }
 
-  private mutating func add(_ cluster: EngineCluster, at slot: Int32) {
-    while clusters.count <= Int(slot) { clusters.append(ClusterRow()) }
-    let first = Int32(endpoints.count)
-    endpoints += cluster.endpoints
-    clusters[Int(slot)] = ClusterRow(
-      isPresent: true,
-      usesLeastLoaded: cluster.algorithm == .powerOfTwoChoices,
-      endpoints: RowRange(first: first, count: Int32(cluster.endpoints.count)),
-      name: intern(cluster.name)
-    )
-  }
-
-  private mutating func add(_ entry: EngineEntry, at slot: Int32) {
-    while entries.count <= Int(slot) { entries.append(EntryRow()) }
-    var row = EntryRow(
-      isPresent: true,
-      isEdge: entry.isEdge,
-      listener: entry.listener,
-      abuseChain: entry.abuseChain
-    )
-    for host in entry.hosts {
-      let index = Int32(hosts.count)
-      hosts.append(HostRow(listener: host.listener))
-      switch host.pattern {
-      case .any: row.anyHost = index
-      case .exact(let name): addHostKey(name, isWildcard: false, slot, index)
-      case .wildcard(let suffix): addHostKey(suffix, isWildcard: true, slot, index)
-      }
-      addRules(host.rules, host: index)
-    }
-    entries[Int(slot)] = row
-  }
-
-  private mutating func addHostKey(
-    _ name: String,
-    isWildcard: Bool,
-    _ entry: Int32,
-    _ host: Int32
-  ) {
-    let range = intern(name)
-    var key = RouteHash.host(entry: entry, isWildcard: isWildcard)
-    for byte in name.utf8 { key.combine(byte) }
-    hostKeys.append(
-      HostSlot(
-        hash: key.value,
-        entry: entry,
-        isWildcard: isWildcard,
-        text: range,
-        host: host
-      )
-    )
-  }
-
-  private mutating func addRules(_ list: [EngineRule], host: Int32) {
-    let sorted = list.enumerated().sorted { left, right in
-      RouteOrder(left.element.match, left.offset)
-        < RouteOrder(right.element.match, right.offset)
-    }
-    var groups: [(path: PathMatch, rules: RowRange)] = []
-    for (_, rule) in sorted {
-      let index = Int32(rules.count)
-      add(rule)
-      if let last = groups.last, last.path == rule.match.path {
-        groups[groups.count - 1].rules.count += 1
-      } else {
-        groups.append((rule.match.path, RowRange(first: index, count: 1)))
-      }
-    }
-    for group in groups { addPathKey(group.path, host, group.rules) }
-  }
-
-  private mutating func addPathKey(_ path: PathMatch, _ host: Int32, _ rules: RowRange) {
-    let name: String
-    let isPrefix: Bool
-    switch path {
-    case .exact(let exact): (name, isPrefix) = (exact, false)
-    case .prefix(let prefix): (name, isPrefix) = (prefix, true)
-    }
-    if isPrefix {
-      prefixDepthMax = max(prefixDepthMax, name.utf8.count { $0 == UInt8(ascii: "/") })
-    }
-    var key = RouteHash.path(host: host, isPrefix: isPrefix)
-    for byte in name.utf8 { key.combine(byte) }
-    pathKeys.append(
-      PathSlot(
-        hash: key.value,
-        host: host,
-        isPrefix: isPrefix,
-        text: intern(name),
-        rules: rules
-      )
-    )
-  }
-
-  private mutating func add(_ rule: EngineRule) {
-    let headers = addConditions(rule.match.headers)
-    let query = addConditions(rule.match.queryParameters)
-    let method = rule.match.method.map { intern($0) } ?? TextRange()
-    rules.append(
-      RuleRow(method: method, headers: headers, query: query, action: Int32(actions.count))
-    )
-    let action = rule.action
-    var sum: UInt32 = 0
-    var shares: [BackendRow] = []
-    for backend in action.backends where backend.weight > 0 {
-      sum += backend.weight
-      shares.append(
-        BackendRow(
-          cumulativeWeight: sum,
-          cluster: backend.cluster,
-          requestOperations: addOperations(backend.requestHeaders),
-          responseOperations: addOperations(backend.responseHeaders)
+    private mutating func add(_ cluster: EngineCluster, at slot: Int32) {
+        while clusters.count <= Int(slot) { clusters.append(ClusterRow()) }
+        let first = Int32(endpoints.count)
+        endpoints += cluster.endpoints
+        clusters[Int(slot)] = ClusterRow(
+            isPresent: true,
+            usesLeastLoaded: cluster.algorithm == .powerOfTwoChoices,
+            endpoints: RowRange(first: first, count: Int32(cluster.endpoints.count)),
+            name: intern(cluster.name)
         )
-      )
     }
-    let range = RowRange(first: Int32(backends.count), count: Int32(shares.count))
-    backends += shares
-    actions.append(
-      ActionRow(
-        backends: range,
-        weightSum: sum,
-        requestOperations: addOperations(action.requestHeaders),
-        responseOperations: addOperations(action.responseHeaders),
-        requestTimeoutNanoseconds: nanoseconds(action.requestTimeout),
-        backendTimeoutNanoseconds: nanoseconds(action.backendRequestTimeout),
-        chain: action.chain,
-        routeRow: action.routeRow,
-        routeName: intern(action.routeName)
-      )
-    )
-  }
 
-  private mutating func addConditions(_ list: [NamedValue]) -> RowRange {
-    let range = RowRange(first: Int32(conditions.count), count: Int32(list.count))
-    for condition in list {
-      let name = intern(condition.name)
-      conditions.append(ConditionRow(name: name, value: intern(condition.value)))
+    private mutating func add(_ entry: EngineEntry, at slot: Int32) {
+        while entries.count <= Int(slot) { entries.append(EntryRow()) }
+        var row = EntryRow(
+            isPresent: true,
+            isEdge: entry.isEdge,
+            listener: entry.listener,
+            abuseChain: entry.abuseChain
+        )
+        for host in entry.hosts {
+            let index = Int32(hosts.count)
+            hosts.append(HostRow(listener: host.listener))
+            switch host.pattern {
+            case .any: row.anyHost = index
+            case .exact(let name): addHostKey(name, isWildcard: false, slot, index)
+            case .wildcard(let suffix): addHostKey(suffix, isWildcard: true, slot, index)
+            }
+            addRules(host.rules, host: index)
+        }
+        entries[Int(slot)] = row
     }
-    return range
-  }
 
-  private mutating func addOperations(_ modifier: HeaderModifier) -> RowRange {
-    let first = Int32(operations.count)
-    for name in modifier.remove { addOperation(.remove, NamedValue(name, "")) }
-    for field in modifier.set { addOperation(.set, field) }
-    for field in modifier.add { addOperation(.add, field) }
-    return RowRange(first: first, count: Int32(operations.count) - first)
-  }
+    private mutating func addHostKey(
+        _ name: String,
+        isWildcard: Bool,
+        _ entry: Int32,
+        _ host: Int32
+    ) {
+        let range = intern(name)
+        var key = RouteHash.host(entry: entry, isWildcard: isWildcard)
+        for byte in name.utf8 { key.combine(byte) }
+        hostKeys.append(
+            HostSlot(
+                hash: key.value,
+                entry: entry,
+                isWildcard: isWildcard,
+                text: range,
+                host: host
+            )
+        )
+    }
 
-  private mutating func addOperation(_ kind: OperationRow.Kind, _ field: NamedValue) {
-    let name = intern(field.name.lowercased())
-    let id = HeaderID(name: field.name)
-    operations.append(
-      OperationRow(kind: kind, id: id, name: name, value: intern(field.value))
-    )
-  }
+    private mutating func addRules(_ list: [EngineRule], host: Int32) {
+        let sorted = list.enumerated().sorted { left, right in
+            RouteOrder(left.element.match, left.offset)
+                < RouteOrder(right.element.match, right.offset)
+        }
+        var groups: [(path: PathMatch, rules: RowRange)] = []
+        for (_, rule) in sorted {
+            let index = Int32(rules.count)
+            add(rule)
+            if let last = groups.last, last.path == rule.match.path {
+                groups[groups.count - 1].rules.count += 1
+            } else {
+                groups.append((rule.match.path, RowRange(first: index, count: 1)))
+            }
+        }
+        for group in groups { addPathKey(group.path, host, group.rules) }
+    }
 
-  private func nanoseconds(_ duration: Duration?) -> UInt64 {
-    guard let duration, duration > .zero else { return 0 }
-    let parts = duration.components
-    return UInt64(parts.seconds) * 1_000_000_000 + UInt64(parts.attoseconds / 1_000_000_000)
-  }
+    private mutating func addPathKey(_ path: PathMatch, _ host: Int32, _ rules: RowRange) {
+        let name: String
+        let isPrefix: Bool
+        switch path {
+        case .exact(let exact): (name, isPrefix) = (exact, false)
+        case .prefix(let prefix): (name, isPrefix) = (prefix, true)
+        }
+        if isPrefix {
+            prefixDepthMax = max(prefixDepthMax, name.utf8.count { $0 == UInt8(ascii: "/") })
+        }
+        var key = RouteHash.path(host: host, isPrefix: isPrefix)
+        for byte in name.utf8 { key.combine(byte) }
+        pathKeys.append(
+            PathSlot(
+                hash: key.value,
+                host: host,
+                isPrefix: isPrefix,
+                text: intern(name),
+                rules: rules
+            )
+        )
+    }
 
-  private mutating func intern(_ string: String) -> TextRange {
-    let start = Int32(text.count)
-    text += string.utf8
-    return TextRange(start: start, byteCount: Int32(text.count) - start)
-  }
+    private mutating func add(_ rule: EngineRule) {
+        let headers = addConditions(rule.match.headers)
+        let query = addConditions(rule.match.queryParameters)
+        let method = rule.match.method.map { intern($0) } ?? TextRange()
+        rules.append(
+            RuleRow(method: method, headers: headers, query: query, action: Int32(actions.count))
+        )
+        let action = rule.action
+        var sum: UInt32 = 0
+        var shares: [BackendRow] = []
+        for backend in action.backends where backend.weight > 0 {
+            sum += backend.weight
+            shares.append(
+                BackendRow(
+                    cumulativeWeight: sum,
+                    cluster: backend.cluster,
+                    requestOperations: addOperations(backend.requestHeaders),
+                    responseOperations: addOperations(backend.responseHeaders)
+                )
+            )
+        }
+        let range = RowRange(first: Int32(backends.count), count: Int32(shares.count))
+        backends += shares
+        actions.append(
+            ActionRow(
+                backends: range,
+                weightSum: sum,
+                requestOperations: addOperations(action.requestHeaders),
+                responseOperations: addOperations(action.responseHeaders),
+                requestTimeoutNanoseconds: nanoseconds(action.requestTimeout),
+                backendTimeoutNanoseconds: nanoseconds(action.backendRequestTimeout),
+                chain: action.chain,
+                routeRow: action.routeRow,
+                routeName: intern(action.routeName)
+            )
+        )
+    }
 
-  func endpointGenerations() -> [UInt32] {
-    var generations = Array(repeating: UInt32(0), count: Int(endpoints.map(\.slot).max() ?? -1) + 1)
-    for endpoint in endpoints { generations[Int(endpoint.slot)] = endpoint.generation }
-    return generations
-  }
+    private mutating func addConditions(_ list: [NamedValue]) -> RowRange {
+        let range = RowRange(first: Int32(conditions.count), count: Int32(list.count))
+        for condition in list {
+            let name = intern(condition.name)
+            conditions.append(ConditionRow(name: name, value: intern(condition.value)))
+        }
+        return range
+    }
 
-  // MARK: Hash tables
+    private mutating func addOperations(_ modifier: HeaderModifier) -> RowRange {
+        let first = Int32(operations.count)
+        for name in modifier.remove { addOperation(.remove, NamedValue(name, "")) }
+        for field in modifier.set { addOperation(.set, field) }
+        for field in modifier.add { addOperation(.add, field) }
+        return RowRange(first: first, count: Int32(operations.count) - first)
+    }
 
-  func hostSlots() -> [HostSlot] {
-    RouteHash.table(hostKeys, empty: HostSlot(), hash: \.hash)
-  }
+    private mutating func addOperation(_ kind: OperationRow.Kind, _ field: NamedValue) {
+        let name = intern(field.name.lowercased())
+        let id = HeaderID(name: field.name)
+        operations.append(
+            OperationRow(kind: kind, id: id, name: name, value: intern(field.value))
+        )
+    }
 
-  func pathSlots() -> [PathSlot] {
-    RouteHash.table(pathKeys, empty: PathSlot(), hash: \.hash)
-  }
+    private func nanoseconds(_ duration: Duration?) -> UInt64 {
+        guard let duration, duration > .zero else { return 0 }
+        let parts = duration.components
+        return UInt64(parts.seconds) * 1_000_000_000 + UInt64(parts.attoseconds / 1_000_000_000)
+    }
+
+    private mutating func intern(_ string: String) -> TextRange {
+        let start = Int32(text.count)
+        text += string.utf8
+        return TextRange(start: start, byteCount: Int32(text.count) - start)
+    }
+
+    func endpointGenerations() -> [UInt32] {
+        var generations = Array(
+            repeating: UInt32(0),
+            count: Int(endpoints.map(\.slot).max() ?? -1) + 1
+        )
+        for endpoint in endpoints { generations[Int(endpoint.slot)] = endpoint.generation }
+        return generations
+    }
+
+    // MARK: Hash tables
+
+    func hostSlots() -> [HostSlot] {
+        RouteHash.table(hostKeys, empty: HostSlot(), hash: \.hash)
+    }
+
+    func pathSlots() -> [PathSlot] {
+        RouteHash.table(pathKeys, empty: PathSlot(), hash: \.hash)
+    }
 }
 
 /// The order of precedence within one virtual host; rules of one path end up side by side.
 private struct RouteOrder: Comparable {
-  let pathClass: Int
-  let path: String
-  let methodClass: Int
-  let headerCount: Int
-  let queryCount: Int
-  let position: Int
+    let pathClass: Int
+    let path: String
+    let methodClass: Int
+    let headerCount: Int
+    let queryCount: Int
+    let position: Int
 
-  init(_ match: HTTPMatch, _ position: Int) {
-    switch match.path {
-    case .exact(let path): (pathClass, self.path) = (0, path)
-    case .prefix(let path): (pathClass, self.path) = (1, path)
+    init(_ match: HTTPMatch, _ position: Int) {
+        switch match.path {
+        case .exact(let path): (pathClass, self.path) = (0, path)
+        case .prefix(let path): (pathClass, self.path) = (1, path)
+        }
+        methodClass = match.method == nil ? 1 : 0
+        headerCount = match.headers.count
+        queryCount = match.queryParameters.count
+        self.position = position
     }
-    methodClass = match.method == nil ? 1 : 0
-    headerCount = match.headers.count
-    queryCount = match.queryParameters.count
-    self.position = position
-  }
 
-  static func < (left: RouteOrder, right: RouteOrder) -> Bool {
-    (left.pathClass, left.path) != (right.pathClass, right.path)
-      ? (left.pathClass, left.path) < (right.pathClass, right.path)
-      : (left.methodClass, -left.headerCount, -left.queryCount, left.position)
-        < (right.methodClass, -right.headerCount, -right.queryCount, right.position)
-  }
+    static func < (left: RouteOrder, right: RouteOrder) -> Bool {
+        (left.pathClass, left.path) != (right.pathClass, right.path)
+            ? (left.pathClass, left.path) < (right.pathClass, right.path)
+            : (left.methodClass, -left.headerCount, -left.queryCount, left.position)
+                < (right.methodClass, -right.headerCount, -right.queryCount, right.position)
+    }
 }

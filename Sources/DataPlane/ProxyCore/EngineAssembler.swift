@@ -1,0 +1,259 @@
+import Addressing
+import MeshModel
+
+/// Makes filter chains on a worker's thread.
+package protocol FilterFactory: Sendable {
+    /// Makes or reuses the chains of some lists of plugins, in order of the lists. Called on the
+    /// thread of worker `worker`.
+    func chains(for lists: [[PluginBinding]], worker: Int) -> [FilterChain]
+}
+
+/// One part's wish for the engine, with names in the place of slots.
+package struct EngineContribution: Sendable {
+    /// An entry point.
+    package struct Entry: Sendable {
+        /// Whether the peer is outside the cluster.
+        package var isEdge: Bool
+        /// Its virtual hosts.
+        package var hosts: [Host]
+        /// The listener that answers for what belongs to no host.
+        package var listener: String
+        /// The plugins whose filters hear of protocol abuse.
+        package var plugins: [PluginBinding]
+
+        /// Makes an entry point.
+        package init(isEdge: Bool, hosts: [Host], listener: String, plugins: [PluginBinding] = []) {
+            self.isEdge = isEdge
+            self.hosts = hosts
+            self.listener = listener
+            self.plugins = plugins
+        }
+    }
+
+    /// A virtual host.
+    package struct Host: Sendable {
+        /// The names it answers.
+        package var pattern: HostPattern
+        /// Its listener's name.
+        package var listener: String
+        /// Its rules.
+        package var rules: [Rule]
+
+        /// Makes a virtual host.
+        package init(pattern: HostPattern, listener: String, rules: [Rule]) {
+            self.pattern = pattern
+            self.listener = listener
+            self.rules = rules
+        }
+    }
+
+    /// A match of a route's rule.
+    package struct Rule: Sendable {
+        /// The conditions.
+        package var match: HTTPMatch
+        /// The rule it is part of.
+        package var rule: HTTPRouteRule
+        /// `namespace/name/rule`.
+        package var routeName: String
+        /// The plugins in effect, merged by name.
+        package var plugins: [PluginBinding]
+
+        /// Makes a rule.
+        package init(
+            match: HTTPMatch,
+            rule: HTTPRouteRule,
+            routeName: String,
+            plugins: [PluginBinding]
+        ) {
+            self.match = match
+            self.rule = rule
+            self.routeName = routeName
+            self.plugins = plugins
+        }
+    }
+
+    /// Entry points by name.
+    package var entries: [String: Entry] = [:]
+    /// Clusters that rules name.
+    package var clusters: [ClusterID: Cluster] = [:]
+
+    /// Makes an empty contribution.
+    package init() {}
+}
+
+/// Puts the contributions of all parts together into one configuration and installs it on every
+/// worker. The one owner of slots.
+package actor EngineAssembler {
+    private let pool: WorkerPool
+    private let factory: any FilterFactory
+    private var contributions: [String: EngineContribution] = [:]
+    private var slots = EngineSlots()
+    private var routeRows = Interner<String>(limit: TrafficTables.rowMax)
+    private var version: UInt64 = 0
+    private var names = EngineNames()
+    private var chainLists: [[PluginBinding]] = []
+    private var chainIndexes: [[PluginBinding]: Int32] = [:]
+    private var faults: [String] = []
+
+    /// Makes an assembler.
+    package init(pool: WorkerPool, factory: any FilterFactory) {
+        self.pool = pool
+        self.factory = factory
+    }
+
+    /// Takes a part's new contribution and returns once every worker has it in force.
+    ///
+    /// - Returns: what could not be taken: limits that were reached, workers that did not answer.
+    package func update(_ part: String, _ contribution: EngineContribution) async -> [String] {
+        contributions[part] = contribution
+        let configuration = compile()
+        version += 1
+        let lists = chainLists
+        let factory = self.factory
+        let number = version
+        let results = await pool.perform { worker in
+            let chains = factory.chains(for: lists, worker: worker.number)
+            worker.proxy.install(
+                RoutingView(version: number, configuration),
+                chains: chains
+            )
+            return true
+        }
+        if results.contains(where: { $0 == nil }) {
+            faults.append("a worker's mailbox is full: it serves an earlier configuration")
+        }
+        return faults
+    }
+
+    /// The slot of an entry point, once a contribution with it was taken.
+    package func entrySlot(_ name: String) -> Int32? { names.entries[name] }
+
+    /// Names by slot, for metrics and status.
+    package var slotNames: EngineNames { names }
+
+    private func compile() -> EngineConfiguration {
+        var configuration = EngineConfiguration()
+        faults = []
+        names = EngineNames()
+        chainLists = []
+        chainIndexes = [:]
+        slots.begin()
+        routeRows.begin()
+        for contribution in contributions.values {
+            for (id, cluster) in contribution.clusters { add(cluster, id, &configuration) }
+        }
+        for contribution in contributions.values {
+            for (name, entry) in contribution.entries { add(entry, name, &configuration) }
+        }
+        slots.sweep()
+        routeRows.sweep()
+        configuration.listenerNames = names.listenersBySlot
+        return configuration
+    }
+
+    private func add(
+        _ cluster: Cluster,
+        _ id: ClusterID,
+        _ configuration: inout EngineConfiguration
+    ) {
+        guard let slot = slots.cluster(id) else {
+            faults.append("cluster \(id): more than \(EngineSlots.nameMax) clusters")
+            return
+        }
+        names.clusters[id] = slot
+        let endpoints = cluster.usableEndpoints.compactMap { slots.endpoint(id, $0.address) }
+        if endpoints.count < cluster.usableEndpoints.count {
+            faults.append("cluster \(id): more than \(EngineSlots.endpointMax) endpoints in all")
+        }
+        configuration.clusters[slot] = EngineCluster(
+            name: id.description,
+            algorithm: cluster.algorithm,
+            endpoints: endpoints
+        )
+    }
+
+    private func add(
+        _ entry: EngineContribution.Entry,
+        _ name: String,
+        _ configuration: inout EngineConfiguration
+    ) {
+        guard let slot = slots.entry(name) else {
+            faults.append("\(name): more than \(EngineSlots.nameMax) entry points")
+            return
+        }
+        names.entries[name] = slot
+        configuration.entries[slot] = EngineEntry(
+            isEdge: entry.isEdge,
+            hosts: entry.hosts.map { host in
+                EngineHost(
+                    pattern: host.pattern,
+                    listener: listenerSlot(host.listener),
+                    rules: host.rules.map(rule)
+                )
+            },
+            listener: listenerSlot(entry.listener),
+            abuseChain: chainIndex(entry.plugins)
+        )
+    }
+
+    private func listenerSlot(_ name: String) -> Int32 {
+        guard let slot = slots.listener(name) else { return -1 }
+        names.listeners[name] = slot
+        return slot
+    }
+
+    private func rule(_ rule: EngineContribution.Rule) -> EngineRule {
+        let row = routeRows.slot(of: rule.routeName)?.slot ?? -1
+        if row >= 0 { names.routes[rule.routeName] = row }
+        let backends = rule.rule.fault == nil ? rule.rule.backends.map(backend) : []
+        return EngineRule(
+            match: rule.match,
+            action: EngineAction(
+                routeName: rule.routeName,
+                routeRow: row,
+                backends: backends,
+                requestHeaders: rule.rule.requestHeaders,
+                responseHeaders: rule.rule.responseHeaders,
+                requestTimeout: rule.rule.requestTimeout,
+                backendRequestTimeout: rule.rule.backendRequestTimeout,
+                chain: chainIndex(rule.plugins)
+            )
+        )
+    }
+
+    private func backend(_ backend: RouteBackend) -> EngineBackend {
+        var slot: Int32 = -1
+        if case .cluster(let id) = backend.target { slot = names.clusters[id] ?? -1 }
+        return EngineBackend(
+            cluster: slot,
+            weight: UInt32(clamping: backend.weight),
+            requestHeaders: backend.requestHeaders,
+            responseHeaders: backend.responseHeaders
+        )
+    }
+
+    private func chainIndex(_ plugins: [PluginBinding]) -> Int32 {
+        guard !plugins.isEmpty else { return -1 }
+        if let index = chainIndexes[plugins] { return index }
+        let index = Int32(chainLists.count)
+        chainLists.append(plugins)
+        chainIndexes[plugins] = index
+        return index
+    }
+}
+
+/// Slots by name, for metrics, status and the scope of blocks.
+package struct EngineNames: Sendable {
+    /// Entry points.
+    package var entries: [String: Int32] = [:]
+    /// Listeners.
+    package var listeners: [String: Int32] = [:]
+    /// Route rules.
+    package var routes: [String: Int32] = [:]
+    /// Clusters.
+    package var clusters: [ClusterID: Int32] = [:]
+
+    var listenersBySlot: [Int32: String] {
+        Dictionary(uniqueKeysWithValues: listeners.map { ($0.value, $0.key) })
+    }
+}

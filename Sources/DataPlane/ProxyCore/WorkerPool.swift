@@ -1,0 +1,156 @@
+import Addressing
+import LinuxSystem
+
+/// The workers of this process, seen from the control side.
+package final class WorkerPool: Sendable {
+    /// The workers, each bound to its loop.
+    package let workers: [LoopBound<Worker>]
+    private let log: LogWriter?
+
+    /// Makes workers; they do nothing until `start`.
+    ///
+    /// - Parameters:
+    ///   - accessLog: `-`, a path, or `nil` for no log.
+    ///   - prepare: called for each worker before it runs, to add what other modules bring.
+    package init(
+        count: Int,
+        limits: EngineLimits = EngineLimits(),
+        accessLog: String?,
+        seed: UInt64,
+        prepare: (Worker) -> Void = { _ in }
+    ) throws(Errno) {
+        if let accessLog {
+            log = try LogWriter(path: accessLog, workerCount: count)
+        } else {
+            log = nil
+        }
+        var made: [LoopBound<Worker>] = []
+        for number in 0..<count {
+            let worker = try Worker(
+                number: number,
+                limits: limits,
+                seed: seed &+ UInt64(number) &* 0x9e37_79b9,
+                log: log?.rings[number]
+            )
+            prepare(worker)
+            made.append(LoopBound(worker, to: worker.loop))
+        }
+        workers = made
+    }
+
+    /// Starts the workers' threads.
+    package func start() throws(Errno) {
+        for (number, worker) in workers.enumerated() {
+            let loop = worker.ownedByThisThread.loop
+            try LoopThread.start(LoopBound(loop, to: loop), name: "martlet-w\(number)")
+        }
+    }
+
+    /// Has every worker run `body` and waits for all.
+    ///
+    /// - Returns: results by worker; `nil` for a worker whose mailbox is full.
+    package func perform<Result: Sendable>(
+        _ body: @escaping @Sendable (Worker) -> Result
+    ) async -> [Result?] {
+        var results: [Result?] = []
+        for worker in workers { results.append(await worker.perform(body)) }
+        return results
+    }
+
+    /// Opens one listening socket a worker (`SO_REUSEPORT`) and starts accepting.
+    ///
+    /// - Returns: what `close` takes.
+    package func listen(
+        on address: SocketAddress,
+        port: Int32,
+        _ binding: PortBinding
+    ) async throws(Errno) -> ListeningPort {
+        var configuration = SocketConfiguration()
+        configuration.reusesPort = true
+        var descriptors: [Int32] = []
+        for _ in workers {
+            do {
+                descriptors.append(
+                    try Socket.listen(on: address, configuration).release()
+                )
+            } catch {
+                for descriptor in descriptors { _ = OwnedFD(owning: descriptor) }
+                throw error
+            }
+        }
+        return await add(descriptors, port: port, binding, isShared: false)
+    }
+
+    /// Shares one open listening socket among all workers: for sockets inside a pod.
+    ///
+    /// - Parameter duplicates: one descriptor a worker, each of the same socket.
+    package func share(
+        _ duplicates: [Int32],
+        port: Int32,
+        _ binding: PortBinding
+    ) async -> ListeningPort {
+        await add(duplicates, port: port, binding, isShared: true)
+    }
+
+    private func add(
+        _ descriptors: [Int32],
+        port: Int32,
+        _ binding: PortBinding,
+        isShared: Bool
+    ) async -> ListeningPort {
+        var handles: [Acceptor.ListeningHandle?] = []
+        for (worker, descriptor) in zip(workers, descriptors) {
+            let handle = await worker.perform { worker -> Acceptor.ListeningHandle? in
+                worker.bind(port: port, binding)
+                return try? worker.acceptor.add(
+                    OwnedFD(owning: descriptor),
+                    port: port,
+                    isShared: isShared,
+                    sink: worker
+                )
+            }
+            handles.append(handle ?? nil)
+        }
+        return ListeningPort(port: port, handles: handles)
+    }
+
+    /// Changes what the connections of a port become, from the next one on.
+    package func rebind(_ listening: ListeningPort, _ binding: PortBinding) async {
+        _ = await perform { $0.bind(port: listening.port, binding) }
+    }
+
+    /// Stops accepting; connections stay.
+    package func close(_ listening: ListeningPort) async {
+        for (worker, handle) in zip(workers, listening.handles) {
+            guard let handle else { continue }
+            _ = await worker.perform { worker in
+                worker.acceptor.remove(handle)
+                worker.bind(port: listening.port, nil)
+            }
+        }
+    }
+
+    /// Lets exchanges in hand end: no new requests on old connections.
+    package func drain() async { _ = await perform { $0.proxy.drain() } }
+
+    /// Downstream connections that are left on all workers.
+    package func activeCount() async -> Int {
+        await perform { $0.proxy.activeCount }.reduce(0) { $0 + ($1 ?? 0) }
+    }
+
+    /// Ends the workers' threads and the log.
+    package func stop() {
+        for worker in workers { worker.stop() }
+        log?.stop()
+    }
+}
+
+/// A listening socket as the control side knows it.
+package struct ListeningPort: Sendable {
+    /// The number under which workers know it.
+    package let port: Int32
+    let handles: [Acceptor.ListeningHandle?]
+
+    /// Whether every worker accepts on it.
+    package var isComplete: Bool { handles.allSatisfy { $0 != nil } }
+}
