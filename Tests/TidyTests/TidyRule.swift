@@ -96,8 +96,7 @@ extension TidyRule {
                     "as! is banned, use as? or a concrete type"
                 case "Any":
                     "Any is banned, use a concrete type or a protocol"
-                case "await"
-                where source.module == "DataPlane" && source.dataPlaneFolder != "NetIO":
+                case "await" where ["TLS", "HTTPEngine"].contains(source.dataPlaneFolder):
                     "await is banned on the data path, use a mailbox"
                 default: nil
                 }

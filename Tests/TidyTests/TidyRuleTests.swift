@@ -80,7 +80,7 @@ import Testing
         ),
         Sample(
             rule: .bannedWords,
-            path: "Sources/DataPlane/ProxyCore/X.swift",
+            path: "Sources/DataPlane/HTTPEngine/X.swift",
             bad: "let y = await f()",
             good: "let y = f()"
         ),
