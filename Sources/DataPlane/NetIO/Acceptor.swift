@@ -82,7 +82,7 @@ package final class Acceptor: EventHandler {
     }
 
     /// Takes waiting connections.
-    package override func ready(_ token: EventToken, _ readiness: Readiness) {
+    public override func ready(_ token: EventToken, _ readiness: Readiness) {
         let handle = token.handle(of: Listening.self)
         guard sockets.contains(handle), let sink = sinks[Int(handle.index)] else {
             loop.staleEventCount &+= 1

@@ -1,5 +1,5 @@
 /// What a loop tells a handler, and by which a handler knows its own things again.
-package struct EventToken: Equatable, BitwiseCopyable, Sendable {
+public struct EventToken: Equatable, BitwiseCopyable, Sendable {
     let rawValue: UInt64
 
     init(rawValue: UInt64) { self.rawValue = rawValue }
@@ -25,12 +25,12 @@ package struct EventToken: Equatable, BitwiseCopyable, Sendable {
 }
 
 /// What has become possible on a descriptor (`epoll(7)`, edge-triggered).
-package struct Readiness: OptionSet, BitwiseCopyable, Sendable {
+public struct Readiness: OptionSet, BitwiseCopyable, Sendable {
     /// The bits of `EPOLLIN` and its kin.
-    package let rawValue: UInt32
+    public let rawValue: UInt32
 
     /// Makes a set of bits.
-    package init(rawValue: UInt32) { self.rawValue = rawValue }
+    public init(rawValue: UInt32) { self.rawValue = rawValue }
 
     /// Bytes, an end or an error can be received.
     package static let readable = Readiness(rawValue: 0x001)
@@ -49,7 +49,7 @@ package struct Readiness: OptionSet, BitwiseCopyable, Sendable {
 
 /// A part of a worker that owns descriptors and timers of its loop. All calls come on the loop's
 /// thread.
-package class EventHandler {
+open class EventHandler {
     /// The loop it is registered with.
     package final let loop: EventLoop
     /// Its number at that loop.
@@ -63,14 +63,14 @@ package class EventHandler {
     }
 
     /// A descriptor of this handler is ready.
-    package func ready(_ token: EventToken, _ readiness: Readiness) {
+    open func ready(_ token: EventToken, _ readiness: Readiness) {
         preconditionFailure("a handler that watches descriptors overrides ready")
     }
 
     /// The loop has handled all events of a turn; `loop.nowNanoseconds` is fresh. Timers are
     /// advanced and gathered output is sent here.
-    package func endTurn() {}
+    open func endTurn() {}
 
     /// Milliseconds until this handler wants a turn at the latest; -1 for no matter.
-    package func waitMilliseconds() -> Int32 { -1 }
+    open func waitMilliseconds() -> Int32 { -1 }
 }

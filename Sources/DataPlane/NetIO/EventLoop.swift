@@ -6,7 +6,7 @@ import Synchronization
 ///
 /// Descriptors are registered once, edge-triggered for both directions, and never changed. Only
 /// `submit` and `stop` may be called from other threads.
-@safe package final class EventLoop {
+@safe public final class EventLoop {
     /// Events taken from the kernel in one turn.
     private static let eventBatch = 256
     /// Handlers of one loop.

@@ -45,7 +45,7 @@ package struct Network {
     private static let noSignal: Int32 = 0x4000
 
     /// Closes a descriptor.
-    func close(_ fd: Int32) {
+    package func close(_ fd: Int32) {
         if let simulation {
             simulation.close(fd)
         } else {
@@ -54,7 +54,7 @@ package struct Network {
     }
 
     /// Ends the sending direction (`shutdown(2)`, SHUT_WR).
-    func endSending(_ fd: Int32) {
+    package func endSending(_ fd: Int32) {
         if let simulation {
             simulation.endSending(fd)
         } else {
@@ -63,7 +63,7 @@ package struct Network {
     }
 
     /// Makes `close` reset the connection (`SO_LINGER` of zero).
-    func resetOnClose(_ fd: Int32) {
+    package func resetOnClose(_ fd: Int32) {
         if let simulation {
             simulation.resetOnClose(fd)
         } else {
@@ -78,7 +78,7 @@ package struct Network {
     }
 
     /// The error a connect ended with, or `nil`.
-    func connectError(_ fd: Int32) -> Errno? {
+    package func connectError(_ fd: Int32) -> Errno? {
         if let simulation { return simulation.connectError(fd) }
         return Socket.pendingError(of: fd)
     }
@@ -94,7 +94,7 @@ package struct Network {
     }
 
     /// Begins a connection.
-    func connect(
+    package func connect(
         to address: SocketAddress,
         from source: SocketAddress?,
         _ configuration: SocketConfiguration
@@ -104,7 +104,7 @@ package struct Network {
     }
 
     /// The address a socket is bound to, or `[::]:0`.
-    func localAddress(_ fd: Int32) -> SocketAddress {
+    package func localAddress(_ fd: Int32) -> SocketAddress {
         if let simulation { return simulation.localAddress(fd) }
         return (try? Socket.localAddress(of: fd)) ?? SocketAddress(.anyIPv6, 0)
     }

@@ -177,7 +177,7 @@ package final class StreamHost: EventHandler, ConnectionSink {
     // MARK: Events
 
     /// Receives and sends what is possible.
-    package override func ready(_ token: EventToken, _ readiness: Readiness) {
+    public override func ready(_ token: EventToken, _ readiness: Readiness) {
         let handle = token.handle(of: Stream.self)
         guard streams.contains(handle) else {
             loop.staleEventCount &+= 1
@@ -195,7 +195,7 @@ package final class StreamHost: EventHandler, ConnectionSink {
     }
 
     /// Advances deadlines.
-    package override func endTurn() {
+    public override func endTurn() {
         timers.advance(nowNanoseconds: loop.nowNanoseconds) { slot in
             guard let handle = streams.handle(at: slot) else { return }
             delegates.delegates[Int(slot)]?.streamTimedOut(handle)
@@ -203,7 +203,7 @@ package final class StreamHost: EventHandler, ConnectionSink {
     }
 
     /// By the streams' deadlines.
-    package override func waitMilliseconds() -> Int32 {
+    public override func waitMilliseconds() -> Int32 {
         timers.waitMilliseconds(nowNanoseconds: loop.nowNanoseconds)
     }
 

@@ -1,10 +1,10 @@
 /// When a filter is called in the life of an exchange.
-package struct FilterPhases: OptionSet, BitwiseCopyable, Sendable {
+public struct FilterPhases: OptionSet, BitwiseCopyable, Sendable {
     /// The bits.
-    package let rawValue: UInt16
+    public let rawValue: UInt16
 
     /// Makes a set of bits.
-    package init(rawValue: UInt16) { self.rawValue = rawValue }
+    public init(rawValue: UInt16) { self.rawValue = rawValue }
 
     /// The request's head has arrived.
     package static let requestHeaders = FilterPhases(rawValue: 1 << 0)
@@ -27,7 +27,7 @@ package struct FilterPhases: OptionSet, BitwiseCopyable, Sendable {
 }
 
 /// What a filter wants done.
-package enum FilterAction: Sendable {
+public enum FilterAction: Sendable {
     /// Go on with the next filter.
     case proceed
     /// Answer with this; the exchange goes no further.
@@ -41,7 +41,7 @@ package enum FilterAction: Sendable {
 }
 
 /// A filter failed; its exchange is answered with 500.
-package struct FilterError: Error, Sendable {
+public struct FilterError: Error, Sendable {
     /// What went wrong, for people.
     package var reason: String
 
@@ -51,7 +51,7 @@ package struct FilterError: Error, Sendable {
 
 /// One plugin at work on one worker. Called on the worker's thread only: no locks, no waiting, no
 /// allocation for exchanges that pass.
-package class Filter {
+open class Filter {
     /// The plugin's name, as logs show it.
     package final let name: String
     /// When it wants to be called.
@@ -69,25 +69,25 @@ package class Filter {
     /// Phase `requestHeaders`.
     ///
     /// - Parameter endStream: whether the request has no body.
-    package func requestHeaders(
+    open func requestHeaders(
         _ context: FilterContext,
         endStream: Bool
     ) throws(FilterError) -> FilterAction { .proceed }
 
     /// Phase `requestData`.
-    package func requestData(
+    open func requestData(
         _ context: FilterContext,
         _ bytes: RawSpan,
         endStream: Bool
     ) throws(FilterError) -> FilterAction { .proceed }
 
     /// Phase `requestTrailers`.
-    package func requestTrailers(
+    open func requestTrailers(
         _ context: FilterContext
     ) throws(FilterError) -> FilterAction { .proceed }
 
     /// Phase `request`.
-    package func request(
+    open func request(
         _ context: FilterContext,
         body: [UInt8]
     ) throws(FilterError) -> FilterAction { .proceed }
@@ -95,34 +95,34 @@ package class Filter {
     /// Phase `responseHeaders`.
     ///
     /// - Parameter endStream: whether the response has no body.
-    package func responseHeaders(
+    open func responseHeaders(
         _ context: FilterContext,
         endStream: Bool
     ) throws(FilterError) -> FilterAction { .proceed }
 
     /// Phase `responseData`.
-    package func responseData(
+    open func responseData(
         _ context: FilterContext,
         _ bytes: RawSpan,
         endStream: Bool
     ) throws(FilterError) -> FilterAction { .proceed }
 
     /// Phase `responseTrailers`.
-    package func responseTrailers(
+    open func responseTrailers(
         _ context: FilterContext
     ) throws(FilterError) -> FilterAction { .proceed }
 
     /// Phase `response`.
-    package func response(
+    open func response(
         _ context: FilterContext,
         body: [UInt8]
     ) throws(FilterError) -> FilterAction { .proceed }
 
     /// Phase `log`: the exchange has ended; also called for local replies.
-    package func log(_ context: FilterContext) {}
+    open func log(_ context: FilterContext) {}
 
     /// A client broke the protocol before there was an exchange.
-    package func protocolAbuse(_ context: FilterContext) {}
+    open func protocolAbuse(_ context: FilterContext) {}
 }
 
 /// The filters of one route on one worker, in order of execution.

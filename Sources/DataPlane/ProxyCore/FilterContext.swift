@@ -31,7 +31,7 @@ package struct BlockRequest: Sendable {
 }
 
 /// One exchange as its filters see it. One object a worker, valid during a call only.
-package final class FilterContext {
+public final class FilterContext {
     private unowned let proxy: HTTPProxy
     var exchange = ExchangeHandle.none
     var connection = ConnectionHandle.none

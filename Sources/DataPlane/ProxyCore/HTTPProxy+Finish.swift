@@ -133,7 +133,7 @@ extension HTTPProxy {
 }
 
 /// A reply that the proxy gives itself.
-package struct LocalReply: Equatable, Sendable {
+public struct LocalReply: Equatable, Sendable {
     /// One header line.
     package struct Field: Equatable, Sendable {
         /// The name, lower case.

@@ -100,7 +100,7 @@ package final class HTTPProxy: EventHandler {
     // MARK: Events
 
     /// Handles a socket's readiness.
-    package override func ready(_ token: EventToken, _ readiness: Readiness) {
+    public override func ready(_ token: EventToken, _ readiness: Readiness) {
         let handle = token.handle(of: Connection.self)
         guard connections.contains(handle) else { return }
         switch connections[handle].role {
@@ -111,7 +111,7 @@ package final class HTTPProxy: EventHandler {
     }
 
     /// Gives scheduled connections their turn, advances timers, hands log text over.
-    package override func endTurn() {
+    public override func endTurn() {
         runScheduled()
         connectionTimers.advance(nowNanoseconds: loop.nowNanoseconds) { slot in
             if let handle = connections.handle(at: slot) { connectionTimedOut(handle) }
@@ -124,7 +124,7 @@ package final class HTTPProxy: EventHandler {
     }
 
     /// By the timers, by scheduled work, by log text that waits.
-    package override func waitMilliseconds() -> Int32 {
+    public override func waitMilliseconds() -> Int32 {
         if scheduledCount > 0 { return 0 }
         let now = loop.nowNanoseconds
         var least = accessLog?.waitMilliseconds(nowNanoseconds: now) ?? -1

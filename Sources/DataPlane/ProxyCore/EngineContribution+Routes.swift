@@ -1,0 +1,49 @@
+import MeshModel
+
+extension EngineContribution {
+    /// The matches of some routes, in the order that breaks ties: older routes first, then by
+    /// namespace and name, then rules as written (GEP-724).
+    ///
+    /// - Parameter plugins: those of the listener; a route's own override them by name.
+    package static func rules(
+        of routes: [HTTPRoute],
+        plugins: [PluginBinding] = []
+    ) -> [Rule] {
+        let sorted = routes.sorted {
+            ($0.createdAt, $0.key.namespace, $0.key.name)
+                < ($1.createdAt, $1.key.namespace, $1.key.name)
+        }
+        return sorted.flatMap { route in
+            let merged = merge(plugins, overriddenBy: route.plugins)
+            return route.rules.enumerated().flatMap { index, rule in
+                rule.matches.map { match in
+                    Rule(
+                        match: match,
+                        rule: rule,
+                        routeName: "\(route.key.path)/\(index)",
+                        plugins: merged
+                    )
+                }
+            }
+        }
+    }
+
+    /// Unites two levels of plugins by name; the more specific level wins whole.
+    package static func merge(
+        _ general: [PluginBinding],
+        overriddenBy specific: [PluginBinding]
+    ) -> [PluginBinding] {
+        let names = Set(specific.map(\.name))
+        return general.filter { !names.contains($0.name) } + specific
+    }
+
+    /// The clusters that some rules name, taken from a snapshot.
+    package mutating func addClusters(of rules: [Rule], from snapshot: MeshSnapshot) {
+        for rule in rules {
+            for backend in rule.rule.backends {
+                guard case .cluster(let id) = backend.target else { continue }
+                clusters[id] = snapshot.clusters[id] ?? Cluster(id: id)
+            }
+        }
+    }
+}

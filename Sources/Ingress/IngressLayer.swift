@@ -1,0 +1,129 @@
+import Addressing
+import DataPlane
+import L4Proxy
+import MeshModel
+import Telemetry
+
+/// The layer that brings Gateways to life on this node: opens their sockets, has the engine route
+/// for them, and says what of it is in force.
+package actor IngressLayer: SnapshotConsumer {
+    /// Numbers of listening sockets start here; captured ports have theirs below.
+    private static let firstPortNumber: Int32 = 1_000_000
+
+    private struct Open {
+        var listening: ListeningPort
+        var number: Int32
+    }
+
+    /// `ingress`.
+    nonisolated package let layer = Layer.ingress
+    private let pool: WorkerPool
+    private let assembler: EngineAssembler
+    private let setRelay: @Sendable (Worker, Int32, RelayRoute?) -> Void
+    private var open: [ListenerPlan.Port: Open] = [:]
+    private var nextNumber = IngressLayer.firstPortNumber
+    private var failedPorts: [SocketAddress: String] = [:]
+    private var scopes: [ListenerID: [SocketAddress]] = [:]
+
+    /// Makes the layer.
+    ///
+    /// - Parameter setRelay: tells one worker's relay what stands behind a number.
+    package init(
+        pool: WorkerPool,
+        assembler: EngineAssembler,
+        setRelay: @escaping @Sendable (Worker, Int32, RelayRoute?) -> Void
+    ) {
+        self.pool = pool
+        self.assembler = assembler
+        self.setRelay = setRelay
+    }
+
+    /// Puts a snapshot's Gateways in force.
+    package func apply(_ snapshot: MeshSnapshot, delta: SnapshotDelta) async -> AppliedReport {
+        let plan = ListenerPlan(snapshot)
+        var faults = await assembler.update("ingress", plan.contribution)
+        faults += await setCertificates(plan, snapshot)
+        await close(portsNotIn: Set(plan.ports))
+        for port in plan.ports { await apply(port, plan) }
+        faults += failedPorts.sorted { $0.key.ip < $1.key.ip }.map { "\($0.key): \($0.value)" }
+        scopes = plan.listeners.reduce(into: [:]) { scopes, use in
+            scopes[use.value, default: []].append(use.key.address)
+        }
+        return AppliedReport(version: snapshot.version, faults: faults)
+    }
+
+    /// The addresses and ports each listener is reached by.
+    package var listenerScopes: [ListenerID: [SocketAddress]] { scopes }
+
+    /// Addresses that listen now.
+    package var listeningAddresses: [SocketAddress] {
+        open.keys.map(\.address).sorted { ($0.ip, $0.port) < ($1.ip, $1.port) }
+    }
+
+    private func close(portsNotIn wanted: Set<ListenerPlan.Port>) async {
+        for (port, opened) in open where !wanted.contains(port) {
+            await pool.close(opened.listening)
+            open[port] = nil
+            if port.listenerProtocol == .tcp {
+                let setRelay = self.setRelay
+                _ = await pool.perform { setRelay($0, opened.number, nil) }
+            }
+        }
+        let addresses = Set(wanted.map(\.address))
+        failedPorts = failedPorts.filter { addresses.contains($0.key) }
+    }
+
+    private func apply(_ port: ListenerPlan.Port, _ plan: ListenerPlan) async {
+        let number = open[port]?.number ?? takeNumber()
+        guard let binding = await binding(port, number, plan) else { return }
+        if let route = plan.relays[port] {
+            let setRelay = self.setRelay
+            _ = await pool.perform { setRelay($0, number, route) }
+        }
+        if let opened = open[port] {
+            await pool.rebind(opened.listening, binding)
+            return
+        }
+        do {
+            let listening = try await pool.listen(on: port.address, port: number, binding)
+            open[port] = Open(listening: listening, number: number)
+            failedPorts[port.address] = nil
+        } catch {
+            failedPorts[port.address] = "cannot listen: \(error)"
+        }
+    }
+
+    private func takeNumber() -> Int32 {
+        nextNumber += 1
+        return nextNumber
+    }
+
+    private func binding(
+        _ port: ListenerPlan.Port,
+        _ number: Int32,
+        _ plan: ListenerPlan
+    ) async -> PortBinding? {
+        let names = await assembler.slotNames
+        let listener = plan.listeners[port].flatMap { names.listeners[$0.description] } ?? -1
+        guard port.listenerProtocol != .tcp else {
+            return PortBinding(target: .relay(number), local: port.address, listener: listener)
+        }
+        guard let slot = names.entries[port.name] else {
+            failedPorts[port.address] = "no entry point is left for it"
+            return nil
+        }
+        let hosts = port.listenerProtocol == .https ? slot : -1
+        return PortBinding(
+            target: .http(PortConfiguration(entry: slot, tlsHosts: hosts)),
+            local: port.address,
+            listener: listener
+        )
+    }
+
+    private func setCertificates(
+        _ plan: ListenerPlan,
+        _ snapshot: MeshSnapshot
+    ) async -> [String] {
+        []
+    }
+}

@@ -1,0 +1,126 @@
+import Addressing
+import DataPlane
+import L4Proxy
+import MeshModel
+
+/// What the Gateways of a snapshot ask of this node: sockets, entry points, certificates. Pure.
+package struct ListenerPlan: Sendable {
+    /// One listening socket.
+    package struct Port: Hashable, Sendable {
+        /// Where it listens.
+        package var address: SocketAddress
+        /// What it speaks.
+        package var listenerProtocol: ListenerProtocol
+        /// The entry point's name, which is that of the address.
+        package var name: String { address.description }
+    }
+
+    /// A certificate with the host name of the listener that names it.
+    package struct CertificateUse: Hashable, Sendable {
+        /// The listener's host name.
+        package var host: HostPattern
+        /// The Secret.
+        package var key: ObjectKey
+    }
+
+    /// Sockets, sorted by address.
+    package var ports: [Port] = []
+    /// Entry points and clusters.
+    package var contribution = EngineContribution()
+    /// Certificates by port, the first being the default.
+    package var certificates: [Port: [CertificateUse]] = [:]
+    /// Routes of TCP ports.
+    package var relays: [Port: RelayRoute] = [:]
+    /// The listener that answers for a port.
+    package var listeners: [Port: ListenerID] = [:]
+
+    /// Plans a snapshot.
+    package init(_ snapshot: MeshSnapshot) {
+        var groups: [Port: [Listener]] = [:]
+        for listener in snapshot.listeners {
+            for address in ListenerPlan.addresses(of: listener) {
+                let port = Port(
+                    address: SocketAddress(address, listener.port),
+                    listenerProtocol: listener.listenerProtocol
+                )
+                groups[port, default: []].append(listener)
+            }
+        }
+        for (port, listeners) in groups {
+            ports.append(port)
+            self.listeners[port] = listeners[0].id
+            if port.listenerProtocol == .tcp {
+                addRelay(port, listeners[0], snapshot)
+            } else {
+                addEntry(port, listeners, snapshot)
+            }
+        }
+        ports.sort {
+            ($0.address.ip, $0.address.port, $0.listenerProtocol.rawValue)
+                < ($1.address.ip, $1.address.port, $1.listenerProtocol.rawValue)
+        }
+    }
+
+    private static func addresses(of listener: Listener) -> [IPAddress] {
+        listener.addresses.isEmpty ? [.anyIPv4, .anyIPv6] : listener.addresses
+    }
+
+    private mutating func addRelay(_ port: Port, _ listener: Listener, _ snapshot: MeshSnapshot) {
+        let routes = listener.attachments.compactMap { snapshot.tcpRoutes[$0.route] }
+        let oldest = routes.min {
+            ($0.createdAt, $0.key.namespace, $0.key.name)
+                < ($1.createdAt, $1.key.namespace, $1.key.name)
+        }
+        let shares = (oldest?.backends ?? []).filter { $0.weight > 0 }.map { backend in
+            guard case .cluster(let id) = backend.target, let cluster = snapshot.clusters[id] else {
+                return RelayShare(weight: UInt32(clamping: backend.weight), endpoints: [])
+            }
+            return RelayShare(
+                weight: UInt32(clamping: backend.weight),
+                endpoints: cluster.usableEndpoints.map(\.address)
+            )
+        }
+        relays[port] = RelayRoute(destination: .endpoints(shares))
+    }
+
+    private mutating func addEntry(
+        _ port: Port,
+        _ listeners: [Listener],
+        _ snapshot: MeshSnapshot
+    ) {
+        var hosts: [HostPattern: EngineContribution.Host] = [:]
+        for listener in listeners {
+            let name = listener.id.description
+            for (pattern, routes) in ListenerPlan.routesByHost(listener, snapshot)
+            where hosts[pattern] == nil {
+                let rules = EngineContribution.rules(of: routes, plugins: listener.plugins)
+                contribution.addClusters(of: rules, from: snapshot)
+                hosts[pattern] = .init(pattern: pattern, listener: name, rules: rules)
+            }
+            if hosts[listener.host] == nil {
+                hosts[listener.host] = .init(pattern: listener.host, listener: name, rules: [])
+            }
+            for key in listener.certificates {
+                certificates[port, default: []].append(.init(host: listener.host, key: key))
+            }
+        }
+        contribution.entries[port.name] = .init(
+            isEdge: true,
+            hosts: hosts.values.sorted { $0.pattern.description < $1.pattern.description },
+            listener: listeners[0].id.description,
+            plugins: listeners[0].plugins
+        )
+    }
+
+    private static func routesByHost(
+        _ listener: Listener,
+        _ snapshot: MeshSnapshot
+    ) -> [HostPattern: [HTTPRoute]] {
+        var routes: [HostPattern: [HTTPRoute]] = [:]
+        for attachment in listener.attachments {
+            guard let route = snapshot.httpRoutes[attachment.route] else { continue }
+            for host in attachment.hosts { routes[host, default: []].append(route) }
+        }
+        return routes
+    }
+}
