@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+"""Asserts what a request may cost the release binary: instructions, allocations, idle memory.
+
+Exit code 0 when every ceiling holds, 1 otherwise. The figures are counts, not times, so that other
+load on the machine does not move them.
+"""
+
+import os
+import shutil
+import struct
+import sys
+import tempfile
+
+import proxies
+
+INSTRUCTION_CEILING = 8000
+IDLE_CONNECTIONS = 6000
+IDLE_BYTE_CEILING = 1024
+SLOT = struct.Struct("=QQQ")
+
+
+def worker_allocations(path, proxy):
+    """Allocations so far on worker threads, by thread id."""
+    workers = {}
+    for thread in proxy.threads():
+        with open(f"/proc/{proxy.process.pid}/task/{thread}/comm") as file:
+            if "worker" in file.read():
+                workers[thread] = 0
+    if not workers:
+        raise RuntimeError("expected threads named *worker*, found none")
+    with open(path, "rb") as file:
+        for thread, allocations, _ in SLOT.iter_unpack(file.read()):
+            if thread in workers:
+                workers[thread] += allocations
+    return workers
+
+
+def check_allocations(pump, counter, directory):
+    path = os.path.join(directory, "allocations")
+    proxy = proxies.Proxy(
+        "martlet",
+        pump.port,
+        environment={"LD_PRELOAD": counter, "ALLOC_COUNT_FILE": path},
+    )
+    try:
+        # One keep-alive run each, so that pools, tables and logs have their size before the count.
+        expect_answers(pump.run(proxy.front, "/1k/page", 8, "keep", "requests", 1000), 1000)
+        before = worker_allocations(path, proxy)
+        expect_answers(pump.run(proxy.front, "/1k/page", 8, "keep", "requests", 10000), 10000)
+        after = worker_allocations(path, proxy)
+    finally:
+        proxy.stop()
+    grown = sum(after.values()) - sum(before.values())
+    return grown == 0, f"worker allocations between requests 1,000 and 11,000: {grown}, at most 0"
+
+
+def check_idle_memory(pump):
+    proxy = proxies.Proxy("martlet", pump.port)
+    try:
+        expect_answers(pump.run(proxy.front, "/1k/page", 64, "keep", "requests", 5000), 5000)
+        before = proxy.anonymous_bytes()
+        expect_answers(pump.hold(proxy.front, "/1k/page", IDLE_CONNECTIONS), IDLE_CONNECTIONS)
+        each = (proxy.anonymous_bytes() - before) / IDLE_CONNECTIONS
+        pump.ask("release")
+    finally:
+        proxy.stop()
+    text = f"user memory per idle connection: {each:.0f} bytes, at most {IDLE_BYTE_CEILING}"
+    return each <= IDLE_BYTE_CEILING, text
+
+
+def check_instructions(pump):
+    count = proxies.instructions_per_request("martlet", pump)
+    text = f"user instructions per request: {count:.0f}, at most {INSTRUCTION_CEILING}"
+    return count <= INSTRUCTION_CEILING, text
+
+
+def expect_answers(result, count):
+    if result["failed"] or result["completed"] < count:
+        raise RuntimeError(f"expected {count} answers, got {result}")
+
+
+def main():
+    directory = tempfile.mkdtemp(prefix="martlet-counts-")
+    failed = 0
+    pump = None
+    try:
+        binary, counter = proxies.build_tools(directory)
+        pump = proxies.Pump(binary)
+        checks = [
+            lambda: check_allocations(pump, counter, directory),
+            lambda: check_idle_memory(pump),
+            lambda: check_instructions(pump),
+        ]
+        for check in checks:
+            holds, text = check()
+            failed += not holds
+            print(("ok      " if holds else "FAILED  ") + text, flush=True)
+    finally:
+        if pump:
+            pump.stop()
+        shutil.rmtree(directory, ignore_errors=True)
+    print(f"counts: {len(checks) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
