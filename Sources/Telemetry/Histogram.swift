@@ -126,5 +126,16 @@ package final class Histogram: Sendable {
         return result
     }
 
+    var definition: CounterDefinition { CounterDefinition(name, help: help) }
+
+    var sample: HistogramSample {
+        HistogramSample(
+            labels,
+            buckets: shownBuckets().map { (Double($0.below) * scale, $0.count) },
+            sum: Double(sum) * scale,
+            count: count
+        )
+    }
+
     private func bucket(_ index: Int) -> UInt64 { blocks.reduce(0) { $0 &+ $1.count(index) } }
 }

@@ -23,21 +23,20 @@ struct PrometheusWriter {
         families[definition.name]?.lines += line
     }
 
-    mutating func add(_ histogram: Histogram) {
+    mutating func add(_ definition: CounterDefinition, _ histogram: HistogramSample) {
         var lines = ""
-        let name = histogram.name
-        for bucket in histogram.shownBuckets() {
-            let bound = PrometheusWriter.number(Double(bucket.below) * histogram.scale)
+        let name = definition.name
+        for bucket in histogram.buckets {
+            let bound = PrometheusWriter.number(bucket.bound)
             let labels = histogram.labels + [MetricLabel("le", bound)]
             lines += PrometheusWriter.line("\(name)_bucket", labels, Double(bucket.count))
         }
         let total = Double(histogram.count)
         let every = histogram.labels + [MetricLabel("le", "+Inf")]
         lines += PrometheusWriter.line("\(name)_bucket", every, total)
-        let sum = Double(histogram.sum) * histogram.scale
-        lines += PrometheusWriter.line("\(name)_sum", histogram.labels, sum)
+        lines += PrometheusWriter.line("\(name)_sum", histogram.labels, histogram.sum)
         lines += PrometheusWriter.line("\(name)_count", histogram.labels, total)
-        families[name, default: Family(help: histogram.help, type: "histogram")].lines += lines
+        families[name, default: Family(help: definition.help, type: "histogram")].lines += lines
     }
 
     func text() -> String {
