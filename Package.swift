@@ -118,3 +118,16 @@ let package = Package(
         tests("Tidy", []),
     ]
 )
+
+// Fuzz targets need libFuzzer's runtime at link time; `make fuzz` asks for them.
+if Context.environment["MARTLET_FUZZ"] != nil {
+    package.targets += [
+        .target(name: "CFuzzer", path: "Tests/Fuzz/CFuzzer"),
+        .executableTarget(
+            name: "MartletFuzz",
+            dependencies: ["CFuzzer", "DataPlane", "Discovery"],
+            path: "Tests/Fuzz/MartletFuzz",
+            swiftSettings: swiftSettings
+        ),
+    ]
+}

@@ -1,0 +1,19 @@
+import DataPlane
+
+/// A parser that bytes from outside reach, and the facts that must hold for every input.
+///
+/// A broken fact is a `precondition`: the fuzzer keeps the input that broke it.
+enum FuzzTarget: String, CaseIterable {
+    case http1Request = "http1-request"
+    case http1Response = "http1-response"
+    case chunkedBody = "chunked-body"
+
+    /// Runs one input.
+    func run(_ bytes: [UInt8]) {
+        switch self {
+        case .http1Request: HTTP1Facts.checkRequest(bytes)
+        case .http1Response: HTTP1Facts.checkResponse(bytes)
+        case .chunkedBody: ChunkedFacts.check(bytes)
+        }
+    }
+}
