@@ -8,7 +8,10 @@ SWIFT_SOURCES := $(wildcard Sources Tests Plugins Package.swift)
 # The crash reporter of a sanitized or fuzzed process waits on itself for ever.
 export SWIFT_BACKTRACE := enable=no
 
-.PHONY: build test lint unit deps clean
+.PHONY: build demo test bench lint fuzz image unit counts deps clean
+
+# Seconds that each fuzz target runs.
+FUZZ_SECONDS ?= 20
 
 build: deps
 	$(SWIFT) build $(RELEASE_FLAGS) --product martlet
@@ -26,7 +29,30 @@ unit: deps
 	$(SWIFT) build --build-tests $(DEBUG_FLAGS)
 	$(SWIFT) test $(DEBUG_FLAGS) --disable-xctest
 
-test: lint unit build
+counts: build
+	@.ci/deps test
+	python3 Tests/Benchmarks/counts.py
+
+fuzz: deps
+	Tests/Fuzz/run $(FUZZ_SECONDS)
+
+demo: build
+	@.ci/deps test
+	deploy/demo/run
+
+bench: build
+	@.ci/deps bench
+	python3 Tests/Benchmarks/bench.py
+
+image: build
+	@.ci/deps image
+	deploy/image
+
+test: lint
+	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory fuzz
+	@$(MAKE) --no-print-directory counts
+	@DEMO_ONCE=1 $(MAKE) --no-print-directory demo
 	@echo "make test: every step passed"
 
 clean:
