@@ -23,6 +23,7 @@ package actor IngressLayer: SnapshotConsumer {
     private var open: [ListenerPlan.Port: Open] = [:]
     private var nextNumber = IngressLayer.firstPortNumber
     private var failedPorts: [SocketAddress: String] = [:]
+    private var contexts: [ObjectKey: (certificate: Certificate, context: TLSContext)] = [:]
     private var scopes: [ListenerID: [SocketAddress]] = [:]
 
     /// Makes the layer.
@@ -120,10 +121,45 @@ package actor IngressLayer: SnapshotConsumer {
         )
     }
 
+    /// Gives each HTTPS port its host table. A Secret that is refused keeps what it had before.
     private func setCertificates(
         _ plan: ListenerPlan,
         _ snapshot: MeshSnapshot
     ) async -> [String] {
-        []
+        var faults: [String] = []
+        let names = await assembler.slotNames
+        contexts = contexts.filter { snapshot.certificates[$0.key] != nil }
+        for (port, uses) in plan.certificates {
+            guard let slot = names.entries[port.name] else { continue }
+            var hosts: [(pattern: HostPattern, context: TLSContext)] = []
+            for use in uses {
+                guard let context = context(for: use.key, snapshot, &faults) else { continue }
+                hosts.append((use.host, context))
+            }
+            if let first = hosts.first { hosts.append((.any, first.context)) }
+            let table = hosts.isEmpty ? nil : TLSHostTable(hosts)
+            _ = await pool.perform { $0.proxy.setTLSHosts(slot, table) }
+        }
+        return faults
+    }
+
+    private func context(
+        for key: ObjectKey,
+        _ snapshot: MeshSnapshot,
+        _ faults: inout [String]
+    ) -> TLSContext? {
+        guard let certificate = snapshot.certificates[key] else { return contexts[key]?.context }
+        if let known = contexts[key], known.certificate == certificate { return known.context }
+        do {
+            let made = try TLSContext.server(
+                chainPEM: certificate.chainPEM,
+                keyPEM: certificate.keyPEM
+            )
+            contexts[key] = (certificate, made)
+            return made
+        } catch {
+            faults.append("\(key): \(error)")
+            return contexts[key]?.context
+        }
     }
 }

@@ -41,6 +41,12 @@ package struct ByteQueue: BitwiseCopyable {
         return true
     }
 
+    /// Appends the bytes of an array.
+    @discardableResult
+    package mutating func append(array bytes: [UInt8], _ pool: BufferPool) -> Bool {
+        unsafe append(bytes.span.bytes, pool)
+    }
+
     /// How many bytes the first contiguous run has.
     package var firstRunByteCount: Int {
         head == tail ? Int(tailEnd - headStart) : ByteQueue.capacity - Int(headStart)

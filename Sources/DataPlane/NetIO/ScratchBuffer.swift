@@ -52,6 +52,12 @@
         return unsafe _overrideLifetime(span, copying: ())
     }
 
+    /// Some bytes of the region as an array of their own.
+    package func array(_ start: Int, _ byteCount: Int) -> [UInt8] {
+        let span = bytes(start, byteCount)
+        return unsafe span.withUnsafeBytes { unsafe [UInt8]($0) }
+    }
+
     /// Declares bytes after the written ones as written, after `mutableBytes` filled them.
     package func advance(by byteCount: Int) {
         precondition(byteCount >= 0 && count + byteCount <= capacity)
@@ -84,7 +90,7 @@
     }
 
     /// Appends text as UTF-8.
-    package func append(_ text: String) {
+    package func append(string text: String) {
         unsafe append(text.utf8.span.bytes)
     }
 
@@ -98,37 +104,66 @@
     /// Appends a number in decimal.
     package func append(decimal value: UInt64) {
         guard reserve(20) else { return }
-        var rest = value
-        var digits = 1
-        while rest >= 10 {
-            rest /= 10
-            digits += 1
-        }
-        rest = value
-        for position in stride(from: digits - 1, through: 0, by: -1) {
+        if value < 10 {
             unsafe base.storeBytes(
-                of: UInt8(ascii: "0") + UInt8(rest % 10),
-                toByteOffset: count + position,
+                of: UInt8(ascii: "0") + UInt8(truncatingIfNeeded: value),
+                toByteOffset: count,
                 as: UInt8.self
             )
-            rest /= 10
+            count += 1
+            return
+        }
+        var rest = value
+        var bound: UInt64 = 10
+        var digits = 1
+        while rest >= bound {
+            digits += 1
+            guard digits < 20 else { break }
+            bound &*= 10
+        }
+        var position = count + digits
+        while position > count {
+            position -= 1
+            let (quotient, digit) = rest.quotientAndRemainder(dividingBy: 10)
+            unsafe base.storeBytes(
+                of: UInt8(ascii: "0") + UInt8(truncatingIfNeeded: digit),
+                toByteOffset: position,
+                as: UInt8.self
+            )
+            rest = quotient
         }
         count += digits
     }
 
+    /// Appends a number in lower-case hexadecimal, as few digits as needed.
+    package func append(hexadecimal value: UInt64) {
+        let needed = max(1, (UInt64.bitWidth - value.leadingZeroBitCount + 3) / 4)
+        append(hexadecimal: value, digits: needed)
+    }
+
     /// Appends a number in lower-case hexadecimal.
     ///
-    /// - Parameter digits: how many digits, with leading zeros; 0 for as few as needed.
-    package func append(hexadecimal value: UInt64, digits: Int = 0) {
+    /// - Parameter digits: how many digits, 1...16, with leading zeros.
+    package func append(hexadecimal value: UInt64, digits: Int) {
         guard reserve(16) else { return }
-        let needed = max(1, (UInt64.bitWidth - value.leadingZeroBitCount + 3) / 4)
-        let width = digits == 0 ? needed : digits
-        for position in 0..<width {
-            let nibble = UInt8(truncatingIfNeeded: value >> UInt64(4 * (width - 1 - position))) & 15
-            let digit = nibble < 10 ? UInt8(ascii: "0") + nibble : UInt8(ascii: "a") + nibble - 10
-            unsafe base.storeBytes(of: digit, toByteOffset: count + position, as: UInt8.self)
-        }
-        count += width
+        let shifted = value << UInt64(64 - 4 * digits)
+        let high = ScratchBuffer.hexadecimalText(UInt32(truncatingIfNeeded: shifted >> 32))
+        let low = ScratchBuffer.hexadecimalText(UInt32(truncatingIfNeeded: shifted))
+        unsafe base.storeBytes(of: high, toByteOffset: count, as: UInt64.self)
+        unsafe base.storeBytes(of: low, toByteOffset: count + 8, as: UInt64.self)
+        count += digits
+    }
+
+    /// Eight hexadecimal digits, the most significant in the lowest byte: nibbles are spread to
+    /// bytes, then `0` is added, and 39 more where a nibble is above 9.
+    @inline(__always)
+    private static func hexadecimalText(_ value: UInt32) -> UInt64 {
+        var spread = UInt64(value.byteSwapped)
+        spread = (spread | spread << 16) & 0x0000_ffff_0000_ffff
+        spread = (spread | spread << 8) & 0x00ff_00ff_00ff_00ff
+        spread = (spread >> 4 | spread << 8) & 0x0f0f_0f0f_0f0f_0f0f
+        let above = (spread &+ 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101
+        return spread &+ 0x3030_3030_3030_3030 &+ above &* 39
     }
 
     private func reserve(_ byteCount: Int) -> Bool {

@@ -11,7 +11,7 @@ final class AccessLog {
     let text = ScratchBuffer(capacity: LogRing.blockByteCount)
     private var oldestNanoseconds: UInt64 = 0
     private var stampSecond: UInt64 = 0
-    private let stamp = ScratchBuffer(capacity: 32)
+    private let stamp = ScratchBuffer(capacity: 64)
 
     init(ring: LogRing) { self.ring = ring }
 

@@ -29,6 +29,8 @@ package struct EngineLimits: Sendable, BitwiseCopyable {
     package var upstreamIdleTimeout = Duration.seconds(60)
     /// An idle upstream connection is closed after this.
     package var poolIdleTimeout = Duration.seconds(50)
+    /// The bounds of an HTTP/2 connection.
+    package var http2 = HTTP2Limits()
     /// How a request head is bounded: 16 KiB, 128 fields.
     package var head = HeadLimits(headByteLimit: 16_384, fieldCountMax: 128)
 

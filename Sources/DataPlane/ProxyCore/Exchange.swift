@@ -76,6 +76,8 @@ package struct Exchange: BitwiseCopyable {
     var requestBody = ByteQueue()
     /// Response body waiting for the HTTP/2 stream's window.
     var responseBody = ByteQueue()
+    /// Bytes of the request that the HTTP/2 client's window is still owed.
+    var unconsumedByteCount = 0
     var tries: UInt8 = 0
     var filterPosition: Int16 = 0
     var responseFlags: ResponseFlags = []

@@ -94,6 +94,8 @@ extension HTTPProxy {
 
     /// A scheduled turn: leftover bytes first, then the socket.
     func resumeDownstream(_ handle: ConnectionHandle) {
+        runCollection(handle)
+        guard connections.contains(handle) else { return }
         if !connections[handle].input.isEmpty { processWaiting(handle) }
         guard connections.contains(handle) else { return }
         if connections[handle].flags.contains(.readable) { receiveDownstream(handle) }
@@ -173,7 +175,7 @@ extension HTTPProxy {
         return nil
     }
 
-    private func peerEnded(_ handle: ConnectionHandle) {
+    func peerEnded(_ handle: ConnectionHandle) {
         switch connections[handle].role {
         case .downstream: downstreamEnded(handle)
         case .upstream: upstreamEnded(handle)

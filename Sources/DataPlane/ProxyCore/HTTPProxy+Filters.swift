@@ -271,7 +271,7 @@ extension HTTPProxy {
             return
         }
         log.text.append("\"")
-        log.text.append(chain.filters[position].name)
+        log.text.append(string: chain.filters[position].name)
         log.text.append("\"")
     }
 

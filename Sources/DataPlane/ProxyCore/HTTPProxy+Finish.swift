@@ -115,9 +115,9 @@ extension HTTPProxy {
             gathered.append("content-type: text/plain\r\n")
         }
         for field in reply.fields {
-            gathered.append(field.name)
+            gathered.append(string: field.name)
             gathered.append(": ")
-            gathered.append(field.value)
+            gathered.append(string: field.value)
             gathered.append("\r\n")
         }
         if closes { gathered.append("connection: close\r\n") }

@@ -40,6 +40,16 @@ package final class HTTPProxy: EventHandler {
     var scheduledCount = 0
     let identifiers: RequestIdentifiers
     var random: FastRandom
+    /// TLS: the worker's end of all sessions, the sessions by connection slot, host tables by the
+    /// number that ports name.
+    let tlsTransport = TLSTransport()
+    let ciphertext = ScratchBuffer(capacity: HTTPProxy.receiveByteLimit)
+    var tlsSessions: [TLSSession?] = []
+    var tlsHosts: [Int32: TLSHostTable] = [:]
+    /// HTTP/2 connections by connection slot, and what a response's fields are gathered in.
+    var http2Connections: [HTTP2Connection?] = []
+    let http2Text = ScratchBuffer(capacity: BufferPool.blockByteCount * 2)
+    let http2Fields = Table<HeaderField>(count: 512, repeating: HeaderField())
     /// Where the response head in hand begins in `received`.
     var responseBase = 0
     /// Filter chains by the version of their set, and the version in force.

@@ -1,0 +1,68 @@
+/// The bounds of one HTTP/2 connection. A peer that breaks one is told ENHANCE_YOUR_CALM and
+/// closed (RFC 9113 section 10.5).
+package struct HTTP2Limits: BitwiseCopyable, Sendable {
+    /// Streams the client may have open.
+    package var concurrentStreamMax: UInt32 = 128
+    /// Bytes of one header list.
+    package var headerListByteLimit = 16_384
+    /// Fields of one header list.
+    package var fieldCountMax = 128
+    /// Receive window of a stream, bytes: what a slow upstream may leave waiting.
+    package var streamWindowByteCount: UInt32 = 262_144
+    /// Streams that a client may reset before they were answered, each thousand streams forgiving
+    /// as many again (CVE-2023-44487).
+    package var earlyResetMax: UInt32 = 256
+    /// SETTINGS, PING and PRIORITY frames without a stream being opened in between
+    /// (CVE-2019-9512, -9515).
+    package var controlFrameMax: UInt32 = 1_000
+
+    /// Makes the default limits.
+    package init() {}
+}
+
+/// The pseudo-header fields of a request, as places in its header bytes.
+struct HTTP2Pseudo: BitwiseCopyable {
+    var methodOffset = 0
+    var methodLength = 0
+    var pathOffset = 0
+    var pathLength = 0
+    var authorityOffset = 0
+    var authorityLength = 0
+    var hasScheme = false
+    var contentLength: UInt64?
+}
+
+/// How much of a response's body was ready to be framed.
+enum HTTP2BodyOutcome {
+    /// Bytes were copied; more may follow.
+    case bytes(Int)
+    /// Nothing is there now.
+    case deferred
+    /// Bytes were copied and the body ends with them.
+    case end(Int)
+}
+
+/// Hears what a session's peer asks for. Called within `HTTP2ServerSession.receive` and `collect`.
+protocol HTTP2SessionOwner: AnyObject {
+    /// A request's header list is complete; the spans are valid during the call.
+    func http2RequestHead(
+        _ session: HTTP2ServerSession,
+        stream: Int32,
+        _ bytes: RawSpan,
+        _ fields: Span<HeaderField>,
+        _ pseudo: HTTP2Pseudo,
+        endStream: Bool
+    )
+    /// A piece of a request's body. It stays in the peer's window until `consume` is called.
+    func http2RequestData(_ session: HTTP2ServerSession, stream: Int32, _ bytes: RawSpan)
+    /// The client has ended a request.
+    func http2RequestEnded(_ session: HTTP2ServerSession, stream: Int32)
+    /// A stream is gone; 0 is no error.
+    func http2StreamClosed(_ session: HTTP2ServerSession, stream: Int32, errorCode: UInt32)
+    /// Copies a response's body into a frame.
+    func http2ResponseBody(
+        _ session: HTTP2ServerSession,
+        stream: Int32,
+        into target: inout MutableRawSpan
+    ) -> HTTP2BodyOutcome
+}

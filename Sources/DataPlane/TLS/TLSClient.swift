@@ -1,0 +1,78 @@
+/// A client's TLS session with buffers of its own, for the control side: bytes in, bytes out.
+package final class TLSClient {
+    private let session: TLSSession
+    private let transport: TLSTransport
+    private let plaintext = ScratchBuffer(capacity: TLSClient.receiveByteLimit)
+    /// The most ciphertext that `receive` takes at once.
+    package static let receiveByteLimit = 131_072
+
+    /// What came of giving ciphertext to the session.
+    package struct Received {
+        /// Decrypted bytes.
+        package var plaintext: [UInt8]
+        /// Ciphertext to send: handshake, alerts.
+        package var output: [UInt8]
+        /// Whether the peer ended the session in order.
+        package var hasEnded: Bool
+    }
+
+    /// Begins a session; `nil` when OpenSSL has no memory.
+    ///
+    /// - Parameter serverName: the name or address to verify the server by.
+    package init?(_ context: TLSContext, serverName: String, isAddress: Bool) {
+        guard let transport = TLSTransport(),
+            let session = TLSSession.client(
+                context,
+                serverName: serverName,
+                isAddress: isAddress,
+                transport
+            )
+        else { return nil }
+        self.transport = transport
+        self.session = session
+    }
+
+    /// Whether the handshake is complete and the server verified.
+    package var isEstablished: Bool { session.isEstablished }
+
+    /// The first flight, to be sent.
+    package func start() throws(TLSError) -> [UInt8] {
+        if case .failed(let error) = session.startHandshake() { throw error }
+        return takeOutput()
+    }
+
+    /// Takes ciphertext.
+    package func receive(_ ciphertext: RawSpan) throws(TLSError) -> Received {
+        var target = plaintext.mutableBytes(0, TLSClient.receiveByteLimit)
+        switch session.receive(ciphertext, into: &target) {
+        case .plaintext(let count):
+            return Received(
+                plaintext: plaintext.array(0, count),
+                output: takeOutput(),
+                hasEnded: false
+            )
+        case .ended: return Received(plaintext: [], output: takeOutput(), hasEnded: true)
+        case .failed(let error): throw error
+        }
+    }
+
+    /// Encrypts bytes; established sessions only.
+    package func send(_ plaintext: RawSpan) throws(TLSError) -> [UInt8] {
+        var output: [UInt8] = []
+        var at = 0
+        while at < plaintext.byteCount {
+            let slice = plaintext.extracting(at..<min(at + 65_536, plaintext.byteCount))
+            let count = session.send(slice)
+            guard count > 0 else { throw TLSError("the session does not take bytes to send") }
+            at += count
+            output += takeOutput()
+        }
+        return output
+    }
+
+    private func takeOutput() -> [UInt8] {
+        let bytes = transport.output.array(0, transport.output.count)
+        transport.output.reset()
+        return bytes
+    }
+}
