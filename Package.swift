@@ -18,8 +18,12 @@ let dataPathSettings =
     ]
 
 /// A module of the agent under `Sources/`, with the edges that ARCHITECTURE.md draws.
-func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+func module(
+    _ name: String,
+    _ dependencies: [Target.Dependency],
+    _ settings: [SwiftSetting] = swiftSettings
+) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
 /// The tests of one module; every one may use the shared test support.
@@ -59,13 +63,13 @@ let package = Package(
         module("MeshModel", ["Addressing"]),
         module("TrafficPolicy", ["Addressing", "MeshModel"]),
         module("LinuxSystem", ["Addressing", "CLinux", "CLibMNL"]),
-        .target(
-            name: "DataPlane",
-            dependencies: [
+        module(
+            "DataPlane",
+            [
                 "Addressing", "Telemetry", "LinuxSystem", "MeshModel", "TrafficPolicy", "COpenSSL",
                 "CNghttp2",
             ],
-            swiftSettings: dataPathSettings
+            dataPathSettings
         ),
         module(
             "L4Proxy",

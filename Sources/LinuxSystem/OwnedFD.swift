@@ -17,6 +17,11 @@ package struct OwnedFD: ~Copyable, Sendable {
         self.init(owning: Int32(try Errno.check(result)))
     }
 
+    /// Opens a file to append to it, making it if it is not there.
+    package init(appendingTo path: String) throws(Errno) {
+        try self.init(opening: path, flags: O_WRONLY | O_CREAT | O_APPEND, mode: 0o640)
+    }
+
     /// Closes now and reports what `deinit` must swallow.
     package consuming func close() throws(Errno) {
         let descriptor = rawValue

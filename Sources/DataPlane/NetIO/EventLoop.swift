@@ -1,4 +1,3 @@
-import CLinux
 import LinuxSystem
 import Synchronization
 
@@ -7,8 +6,6 @@ import Synchronization
 /// Descriptors are registered once, edge-triggered for both directions, and never changed. Only
 /// `submit` and `stop` may be called from other threads.
 @safe public final class EventLoop {
-    /// Events taken from the kernel in one turn.
-    private static let eventBatch = 256
     /// Handlers of one loop.
     private static let handlerMax = 64
 
@@ -22,12 +19,11 @@ import Synchronization
     /// reused.
     package internal(set) var staleEventCount: UInt64 = 0
 
-    private let epoll: Int32
-    private let wakeup: Int32
+    private let epoll: Epoll
+    private let wakeup: Wakeup
     private let mailbox = Mailbox()
     private let isWoken = Atomic<Bool>(false)
     private let isStopped = Atomic<Bool>(false)
-    private let events: UnsafeMutablePointer<epoll_event>
     private var handlers: [EventHandler] = []
     private var handlerCount: UInt8 = 0
 
@@ -35,20 +31,10 @@ import Synchronization
     package init(network: Network = .kernel) throws(Errno) {
         self.network = network
         nowNanoseconds = network.monotonicNanoseconds()
-        epoll = Int32(try Errno.check(clinux_epoll_create()))
-        let descriptor = clinux_eventfd(0, 0o4000 | 0o2000000)
-        wakeup = descriptor < 0 ? -1 : Int32(descriptor)
-        unsafe events = .allocate(capacity: EventLoop.eventBatch)
-        _ = try Errno.check(descriptor)
+        epoll = try Epoll()
+        wakeup = try Wakeup(blocks: false)
         let interest: Readiness = [.readable, .edgeTriggered]
-        let result = clinux_epoll_ctl(epoll, 1, wakeup, interest.rawValue, UInt64.max)
-        _ = try Errno.check(result)
-    }
-
-    deinit {
-        if wakeup >= 0 { _ = clinux_close(wakeup) }
-        _ = clinux_close(epoll)
-        unsafe events.deallocate()
+        try epoll.add(wakeup.rawValue, events: interest.rawValue, tag: UInt64.max)
     }
 
     // MARK: From any thread
@@ -70,8 +56,7 @@ import Synchronization
 
     private func wake() {
         guard !isWoken.exchange(true, ordering: .acquiringAndReleasing) else { return }
-        var one: UInt64 = 1
-        _ = unsafe clinux_write(wakeup, &one, 8)
+        wakeup.signal()
     }
 
     // MARK: On the loop's thread
@@ -83,25 +68,23 @@ import Synchronization
 
     /// One turn: waits, handles events, reads the mailbox, ends the turn.
     package func turn(waitingUpTo milliseconds: Int32) {
-        let count: Int
         if let simulation = network.simulation {
-            count = unsafe simulation.wait(self, events, EventLoop.eventBatch, milliseconds)
+            let events = simulation.wait(self, milliseconds)
+            nowNanoseconds = network.monotonicNanoseconds()
+            for (tag, readiness) in events { dispatch(tag, readiness) }
         } else {
-            let result = unsafe clinux_epoll_wait(
-                epoll,
-                events,
-                Int32(EventLoop.eventBatch),
-                milliseconds
-            )
-            count = max(result, 0)
+            let count = epoll.wait(milliseconds: milliseconds)
+            nowNanoseconds = network.monotonicNanoseconds()
+            for index in 0..<count {
+                let event = epoll[index]
+                if event.tag == UInt64.max {
+                    wakeup.wait()
+                } else {
+                    dispatch(event.tag, Readiness(rawValue: event.events))
+                }
+            }
         }
-        nowNanoseconds = network.monotonicNanoseconds()
         turnCount &+= 1
-        for index in 0..<count {
-            let tag = unsafe clinux_epoll_tag(events + index)
-            let readiness = Readiness(rawValue: unsafe clinux_epoll_events(events + index))
-            if tag == UInt64.max { drainWakeup() } else { dispatch(tag, readiness) }
-        }
         readMailbox()
         for handler in handlers { handler.endTurn() }
     }
@@ -143,7 +126,7 @@ import Synchronization
     /// Stops watching a descriptor that stays open elsewhere.
     package func unwatch(_ fd: Int32) {
         guard network.simulation == nil else { return }
-        _ = clinux_epoll_ctl(epoll, 2, fd, 0, 0)
+        epoll.remove(fd)
     }
 
     private func add(
@@ -162,8 +145,7 @@ import Synchronization
             simulation.watch(fd, token.rawValue, self)
             return
         }
-        let result = clinux_epoll_ctl(epoll, 1, fd, interest.rawValue, token.rawValue)
-        _ = try Errno.check(result)
+        try epoll.add(fd, events: interest.rawValue, tag: token.rawValue)
     }
 
     /// Lets go of all handlers, which hold the loop; for the end of the loop's thread.
@@ -182,11 +164,6 @@ import Synchronization
     private func dispatch(_ tag: UInt64, _ readiness: Readiness) {
         let token = EventToken(rawValue: tag)
         handlers[token.handler].ready(token, readiness)
-    }
-
-    private func drainWakeup() {
-        var value: UInt64 = 0
-        _ = unsafe clinux_read(wakeup, &value, 8)
     }
 
     private func readMailbox() {

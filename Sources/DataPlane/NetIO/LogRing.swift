@@ -1,5 +1,3 @@
-import CLinux
-import Glibc
 import LinuxSystem
 import Synchronization
 
@@ -19,12 +17,12 @@ import Synchronization
     private let lengths: UnsafeMutablePointer<Int>
     private let head = Atomic<Int>(0)
     private let tail = Atomic<Int>(0)
-    private let wakeup: Int32
+    private let wakeup: LogWakeup
     /// Bytes dropped because the writer was behind.
     private let dropped = Atomic<UInt64>(0)
 
-    /// Makes a ring whose writer is woken through `wakeup`, an eventfd that outlives it.
-    init(wakeup: Int32) {
+    /// Makes a ring whose writer is woken through `wakeup`.
+    init(wakeup: LogWakeup) {
         self.wakeup = wakeup
         unsafe blocks = .allocate(
             byteCount: LogRing.blockCount * LogRing.blockByteCount,
@@ -58,8 +56,7 @@ import Synchronization
         }
         unsafe lengths[place] = text.byteCount
         tail.store(position + 1, ordering: .releasing)
-        var one: UInt64 = 1
-        _ = unsafe clinux_write(wakeup, &one, 8)
+        wakeup.wakeup.signal()
     }
 
     /// Writes what has been handed over to `fd`; for the writer's thread.
@@ -70,12 +67,12 @@ import Synchronization
             let length = unsafe lengths[place]
             var sent = 0
             while sent < length {
-                let count = unsafe clinux_write(
+                let count = unsafe SystemCall.write(
                     fd,
                     blocks + place * LogRing.blockByteCount + sent,
                     length - sent
                 )
-                if count == -Int(EINTR) { continue }
+                if count == -Int(Errno.interrupted.rawValue) { continue }
                 guard count > 0 else { break }
                 sent += count
             }
@@ -85,10 +82,17 @@ import Synchronization
     }
 }
 
+/// What wakes the writer, shared by all rings.
+final class LogWakeup: Sendable {
+    let wakeup: Wakeup
+
+    init() throws(Errno) { wakeup = try Wakeup(blocks: true) }
+}
+
 /// The thread that writes the access log of all workers.
 package final class LogWriter: Sendable {
     private let file: Int32
-    private let wakeup: Int32
+    private let wakeup: LogWakeup
     private let isStopped = Atomic<Bool>(false)
     private let isDone = Atomic<Bool>(false)
     /// One ring a worker.
@@ -98,51 +102,28 @@ package final class LogWriter: Sendable {
     ///
     /// - Parameter path: a file to append to, or `-` for standard output.
     package init(path: String, workerCount: Int) throws(Errno) {
-        if path == "-" {
-            file = 1
-        } else {
-            let flags = O_WRONLY | O_CREAT | O_APPEND
-            file = try OwnedFD(opening: path, flags: flags, mode: 0o640).release()
-        }
-        wakeup = Int32(try Errno.check(clinux_eventfd(0, 0o2000000)))
-        let descriptor = wakeup
-        rings = (0..<workerCount).map { _ in LogRing(wakeup: descriptor) }
-        try start()
+        file = path == "-" ? 1 : try OwnedFD(appendingTo: path).release()
+        let wakeup = try LogWakeup()
+        self.wakeup = wakeup
+        rings = (0..<workerCount).map { _ in LogRing(wakeup: wakeup) }
+        try RawThread.start(name: "martlet-log") { [self] in run() }
     }
 
     /// Writes what is left and ends the thread. Waits for it, at most two seconds.
     package func stop() {
         isStopped.store(true, ordering: .releasing)
-        var one: UInt64 = 1
-        _ = unsafe clinux_write(wakeup, &one, 8)
-        for _ in 0..<200 where !isDone.load(ordering: .acquiring) { usleep(10_000) }
-    }
-
-    private func start() throws(Errno) {
-        let argument = unsafe Unmanaged.passRetained(self).toOpaque()
-        var thread = pthread_t()
-        let result = unsafe pthread_create(
-            &thread,
-            nil,
-            { argument in
-                guard let argument = unsafe argument else { return nil }
-                unsafe Unmanaged<LogWriter>.fromOpaque(argument).takeRetainedValue().run()
-                return nil
-            },
-            argument
-        )
-        guard result == 0 else { throw Errno(result) }
-        _ = pthread_detach(thread)
+        wakeup.wakeup.signal()
+        for _ in 0..<200 where !isDone.load(ordering: .acquiring) {
+            RawThread.sleep(milliseconds: 10)
+        }
     }
 
     private func run() {
-        _ = unsafe clinux_prctl_set_name("martlet-log")
         while true {
             let isLast = isStopped.load(ordering: .acquiring)
             for ring in rings { ring.drain(to: file) }
             if isLast { break }
-            var value: UInt64 = 0
-            _ = unsafe clinux_read(wakeup, &value, 8)
+            wakeup.wakeup.wait()
         }
         isDone.store(true, ordering: .releasing)
     }

@@ -1,5 +1,3 @@
-import CLinux
-import Glibc
 import LinuxSystem
 
 /// A thread that runs a loop.
@@ -7,41 +5,20 @@ package enum LoopThread {
     /// Starts a thread named `name` (15 bytes) that runs the loop until it is stopped and then
     /// disposes of it.
     package static func start(_ loop: LoopBound<EventLoop>, name: String) throws(Errno) {
-        let launch = Launch(loop: loop, name: name)
-        let argument = unsafe Unmanaged.passRetained(launch).toOpaque()
-        var thread = pthread_t()
-        let result = unsafe pthread_create(
-            &thread,
-            nil,
-            { argument in
-                guard let argument = unsafe argument else { return nil }
-                unsafe Unmanaged<Launch>.fromOpaque(argument).takeRetainedValue().main()
-                return nil
-            },
-            argument
-        )
-        guard result == 0 else {
-            unsafe Unmanaged<Launch>.fromOpaque(argument).release()
-            throw Errno(result)
-        }
-        _ = pthread_detach(thread)
-    }
-
-    private final class Launch: Sendable {
-        let loop: LoopBound<EventLoop>
-        let name: String
-
-        init(loop: LoopBound<EventLoop>, name: String) {
-            self.loop = loop
-            self.name = name
-        }
-
-        func main() {
-            _ = unsafe name.withCString { unsafe clinux_prctl_set_name($0) }
+        try RawThread.start(name: name) {
             loop.ownedByThisThread.run()
             loop.ownedByThisThread.dispose()
         }
     }
+}
+
+/// A pointer that several threads may use because what it points to is safe for that.
+@safe struct SharedPointer: @unchecked Sendable {
+    // SAFETY: made only for objects that are reference counted atomically and not changed once
+    // they are shared.
+    let pointer: OpaquePointer
+
+    init(_ pointer: OpaquePointer) { unsafe self.pointer = pointer }
 }
 
 /// Something that belongs to one loop's thread, held by others who may only send work to it.

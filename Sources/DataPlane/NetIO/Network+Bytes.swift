@@ -1,4 +1,3 @@
-import CLinux
 import LinuxSystem
 
 /// How an attempt to send everything ended.
@@ -90,13 +89,7 @@ extension Network {
         }
         let count = unsafe first.withUnsafeBytes { head in
             unsafe second.withUnsafeBytes { body in
-                unsafe clinux_send_two(
-                    fd,
-                    head.baseAddress.unsafelyUnwrapped,
-                    head.count,
-                    body.baseAddress.unsafelyUnwrapped,
-                    body.count
-                )
+                unsafe SystemCall.send(fd, head, body)
             }
         }
         let total = first.byteCount + second.byteCount

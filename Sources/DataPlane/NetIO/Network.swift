@@ -1,5 +1,4 @@
 import Addressing
-import CLinux
 import LinuxSystem
 
 /// What a loop asks of the kernel, or, in simulations, of `SimulatedNetwork`: one predictable branch
@@ -21,35 +20,33 @@ package struct Network {
     /// The monotonic clock, nanoseconds.
     func monotonicNanoseconds() -> UInt64 {
         if let simulation { return simulation.nowNanoseconds }
-        return clinux_monotonic_nanoseconds()
+        return Clock.monotonicNanoseconds()
     }
 
     /// The wall clock, nanoseconds since 1970.
     func wallNanoseconds() -> UInt64 {
         if let simulation { return simulation.nowNanoseconds }
-        return clinux_wall_nanoseconds()
+        return Clock.wallNanoseconds()
     }
 
     /// Receives into a region (`recv(2)`). 0 is the end.
     func receive(_ fd: Int32, _ target: UnsafeMutableRawPointer, _ byteCount: Int) -> Int {
         if let simulation { return unsafe simulation.receive(fd, target, byteCount) }
-        return unsafe clinux_recv(fd, target, byteCount, 0)
+        return unsafe SystemCall.receive(fd, target, byteCount)
     }
 
     /// Sends from a region (`send(2)`), without SIGPIPE.
     func send(_ fd: Int32, _ source: UnsafeRawPointer, _ byteCount: Int) -> Int {
         if let simulation { return unsafe simulation.send(fd, source, byteCount) }
-        return unsafe clinux_send(fd, source, byteCount, Network.noSignal)
+        return unsafe SystemCall.send(fd, source, byteCount)
     }
-
-    private static let noSignal: Int32 = 0x4000
 
     /// Closes a descriptor.
     package func close(_ fd: Int32) {
         if let simulation {
             simulation.close(fd)
         } else {
-            _ = clinux_close(fd)
+            SystemCall.close(fd)
         }
     }
 
@@ -58,7 +55,7 @@ package struct Network {
         if let simulation {
             simulation.endSending(fd)
         } else {
-            _ = clinux_shutdown(fd, 1)
+            SystemCall.endSending(fd)
         }
     }
 
@@ -67,14 +64,8 @@ package struct Network {
         if let simulation {
             simulation.resetOnClose(fd)
         } else {
-            var linger = Linger(isOn: 1, seconds: 0)
-            _ = unsafe clinux_setsockopt(fd, 1, 13, &linger, 8)
+            SystemCall.resetOnClose(fd)
         }
-    }
-
-    private struct Linger {
-        var isOn: Int32
-        var seconds: Int32
     }
 
     /// The error a connect ended with, or `nil`.

@@ -1,5 +1,4 @@
 import Addressing
-import CLinux
 import LinuxSystem
 
 /// A network in memory with a clock of its own: every delay, short read, short write and order of
@@ -171,6 +170,7 @@ import LinuxSystem
         return count == 0 ? -11 : count
     }
 
+    /// Closes a descriptor, as either side does.
     package func close(_ fd: Int32) {
         if let listening = listeners.removeValue(forKey: fd) {
             byAddress[listening.address] = nil
@@ -185,12 +185,14 @@ import LinuxSystem
         streams[stream.peer] = peer
     }
 
+    /// Ends one direction.
     package func endSending(_ fd: Int32) {
         guard let stream = streams[fd] else { return }
         streams[stream.peer]?.peerEnded = true
         streams[stream.peer]?.wantsEvent = true
     }
 
+    /// Has `close` reset the connection.
     package func resetOnClose(_ fd: Int32) { streams[fd]?.resetsOnClose = true }
 
     func connectError(_ fd: Int32) -> Errno? { streams[fd]?.error }
@@ -208,26 +210,16 @@ import LinuxSystem
 
     // MARK: epoll
 
-    func wait(
-        _ loop: EventLoop,
-        _ events: UnsafeMutablePointer<epoll_event>,
-        _ capacity: Int,
-        _ milliseconds: Int32
-    ) -> Int {
-        var count = unsafe gather(ObjectIdentifier(loop), events, capacity)
-        if count == 0 {
-            let step = milliseconds < 0 ? delayNanosecondsMax : UInt64(milliseconds) * 1_000_000
-            nowNanoseconds += min(max(step, 1_000), delayNanosecondsMax + 1_000)
-            count = unsafe gather(ObjectIdentifier(loop), events, capacity)
-        }
-        return count
+    func wait(_ loop: EventLoop, _ milliseconds: Int32) -> [(UInt64, Readiness)] {
+        let found = gather(ObjectIdentifier(loop))
+        guard found.isEmpty else { return found }
+        let step = milliseconds < 0 ? delayNanosecondsMax : UInt64(milliseconds) * 1_000_000
+        nowNanoseconds += min(max(step, 1_000), delayNanosecondsMax + 1_000)
+        return gather(ObjectIdentifier(loop))
     }
 
-    private func gather(
-        _ loop: ObjectIdentifier,
-        _ events: UnsafeMutablePointer<epoll_event>,
-        _ capacity: Int
-    ) -> Int {
+    /// Edges that are due, in an order from the seed.
+    private func gather(_ loop: ObjectIdentifier) -> [(UInt64, Readiness)] {
         var found: [(UInt64, Readiness)] = []
         for fd in listeners.keys.sorted() {
             guard let listening = listeners[fd], listening.loop == loop,
@@ -242,14 +234,8 @@ import LinuxSystem
             streams[fd]?.wantsEvent = false
             found.append((token, readiness(of: stream)))
         }
-        let count = min(found.count, capacity)
         let start = choose(found.count)
-        for index in 0..<count {
-            let (token, readiness) = found[(start + index) % found.count]
-            unsafe events[index].data.u64 = token
-            unsafe events[index].events = readiness.rawValue
-        }
-        return count
+        return Array(found[start...] + found[..<start])
     }
 
     private func readiness(of stream: Stream) -> Readiness {

@@ -8,12 +8,14 @@ import COpenSSL
     /// The fewest security bits a key may have (NIST SP 800-57: 112 is RSA 2048).
     private static let securityBitsMin: Int32 = 112
 
-    // SAFETY: SSL_CTX is reference counted and safe for use by several threads once configured.
-    nonisolated(unsafe) let pointer: OpaquePointer
+    private let shared: SharedPointer
 
     private init(_ pointer: OpaquePointer) {
-        unsafe self.pointer = unsafe pointer
+        shared = unsafe SharedPointer(pointer)
     }
+
+    /// The `SSL_CTX`: reference counted, and not changed once sessions are made of it.
+    var pointer: OpaquePointer { unsafe shared.pointer }
 
     deinit { unsafe SSL_CTX_free(pointer) }
 
