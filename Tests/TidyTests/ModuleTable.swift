@@ -21,7 +21,7 @@ struct ModuleTable: Equatable {
     }
 
     /// Reads the module targets of a manifest: names in `module(…)` and of the executable, with
-    /// every dependency that is one of them.
+    /// every dependency that is one of them. Targets with a path of their own are no modules.
     init(manifest: String) {
         edges = [:]
         let source = SourceText(path: "Package.swift", text: manifest)
@@ -32,6 +32,10 @@ struct ModuleTable: Equatable {
             if text.hasPrefix("module(") || text.hasPrefix(".executableTarget(") {
                 current = ""
                 depth = 0
+            }
+            if let module = current, text.hasPrefix("path:") {
+                edges[module] = nil
+                current = nil
             }
             if current != nil {
                 for name in raw.quotedWords {

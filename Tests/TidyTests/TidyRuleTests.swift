@@ -208,6 +208,11 @@ import Testing
             let targets = [
                 module("A", []),
                 module("B", ["A", .product(name: "Logging", package: "swift-log")]),
+                .executableTarget(
+                    name: "C",
+                    dependencies: ["A"],
+                    path: "Tests/C"
+                ),
             ]
             """
         let table = ModuleTable(markdown: markdown)
