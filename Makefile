@@ -1,5 +1,8 @@
 # Martlet. The verbs are those of CONTRIBUTING.md; every one sees to what it needs first.
 
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
 SWIFT ?= swift
 DEBUG_FLAGS := --explicit-target-dependency-import-check error
 RELEASE_FLAGS := -c release --static-swift-stdlib
@@ -27,7 +30,9 @@ lint:
 unit: deps
 	@.ci/deps test
 	$(SWIFT) build --build-tests $(DEBUG_FLAGS)
-	$(SWIFT) test $(DEBUG_FLAGS) --disable-xctest
+	$(SWIFT) test $(DEBUG_FLAGS) --disable-xctest 2>&1 | tee .build/unit.log
+	@if grep -E '^[^A-Za-z]+ (Test|Suite) .* skipped' .build/unit.log; then \
+	    echo "unit: a skipped test is a failure" >&2; exit 1; fi
 
 counts: build
 	@.ci/deps test
