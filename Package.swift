@@ -21,9 +21,10 @@ let dataPathSettings =
 func module(
     _ name: String,
     _ dependencies: [Target.Dependency],
-    _ settings: [SwiftSetting] = swiftSettings
+    _ settings: [SwiftSetting] = swiftSettings,
+    plugins: [Target.PluginUsage] = []
 ) -> Target {
-    .target(name: name, dependencies: dependencies, swiftSettings: settings)
+    .target(name: name, dependencies: dependencies, swiftSettings: settings, plugins: plugins)
 }
 
 /// The tests of one module; every one may use the shared test support.
@@ -87,12 +88,24 @@ let package = Package(
             "Discovery",
             ["Addressing", "Telemetry", "DataPlane", "LinuxSystem", "MeshModel", "CLibYAML"]
         ),
+        .plugin(
+            name: "EmbedBPF",
+            capability: .buildTool(),
+            dependencies: ["bpfembed"]
+        ),
+        .executableTarget(
+            name: "bpfembed",
+            dependencies: ["LinuxSystem"],
+            path: "Plugins/bpfembed",
+            swiftSettings: swiftSettings
+        ),
         module(
             "XDPEngine",
             [
                 "Addressing", "Telemetry", "LinuxSystem", "MeshModel", "TrafficPolicy", "CLibBPF",
                 "CMeshMaps",
-            ]
+            ],
+            plugins: ["EmbedBPF"]
         ),
         module(
             "PluginRuntime",
