@@ -13,6 +13,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -130,6 +131,13 @@ long clinux_mount(const char *source, const char *target, const char *kind, unsi
                   const char *options)
 {
     RESULT(mount(source, target, kind, flags, options));
+}
+long clinux_file_system_magic(const char *path)
+{
+    struct statfs status;
+    if (statfs(path, &status) < 0)
+        return -(long)errno;
+    return (long)status.f_type;
 }
 long clinux_gettid(void) { RESULT(syscall(SYS_gettid)); }
 long clinux_pidfd_open(int process) { RESULT(syscall(SYS_pidfd_open, process, 0)); }

@@ -59,6 +59,8 @@ long clinux_setns(int fd, int kind);
 long clinux_unshare(int kind);
 long clinux_mount(const char *_Nonnull source, const char *_Nonnull target,
                   const char *_Nonnull kind, unsigned long flags, const char *_Nullable options);
+/* The magic number of the file system that a path lies on (statfs(2)). */
+long clinux_file_system_magic(const char *_Nonnull path);
 long clinux_gettid(void);
 long clinux_pidfd_open(int process);
 long clinux_sched_setaffinity(int core);
