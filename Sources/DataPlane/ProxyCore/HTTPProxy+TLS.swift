@@ -1,8 +1,5 @@
 /// TLS on the client's side: ciphertext between the socket and the proxy's plain bytes.
 extension HTTPProxy {
-    /// Ciphertext taken at once: with a record that OpenSSL holds in part, its plaintext still fits.
-    private static let ciphertextByteLimit = receiveByteLimit - 18_432
-
     /// Puts a host table in force for new handshakes of the ports that name its number.
     package func setTLSHosts(_ number: Int32, _ table: TLSHostTable?) {
         tlsHosts[number] = table
@@ -35,7 +32,7 @@ extension HTTPProxy {
                 connections[handle].fd,
                 into: ciphertext,
                 at: 0,
-                byteLimit: HTTPProxy.ciphertextByteLimit
+                byteLimit: HTTPProxy.receiveByteLimit
             )
             switch outcome {
             case .received(let count):
