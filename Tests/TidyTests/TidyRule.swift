@@ -16,8 +16,8 @@ struct TidyRule: Sendable {
 extension TidyRule {
     /// C modules and the C library, each with the places that may import it.
     private static let importPlaces: [String: [String]] = [
-        "Glibc": ["Sources/LinuxSystem/", "Sources/DataPlane/NetIO/"],
-        "CLinux": ["Sources/LinuxSystem/", "Sources/DataPlane/NetIO/"],
+        "Glibc": ["Sources/LinuxSystem/"],
+        "CLinux": ["Sources/LinuxSystem/"],
         "CLibMNL": ["Sources/LinuxSystem/"],
         "COpenSSL": ["Sources/DataPlane/TLS/", "Sources/DataPlane/HTTPEngine/"],
         "CNghttp2": ["Sources/DataPlane/HTTPEngine/"],

@@ -12,7 +12,7 @@ package struct EngineLimits: Sendable, BitwiseCopyable {
     /// Connections that one exchange may try.
     package var triesMax: UInt8 = 3
     /// Bytes thrown away of a request whose response is out already.
-    package var discardByteLimit = 1 << 20
+    package var discardByteLimit = 1 << 28
     /// From the first byte of a head to its last: slow heads hold a connection no longer.
     package var headerTimeout = Duration.seconds(10)
     /// For the rest of a request whose response is out already.

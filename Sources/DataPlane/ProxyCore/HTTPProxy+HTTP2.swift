@@ -357,7 +357,10 @@ extension HTTPProxy: HTTP2SessionOwner {
     }
 
     /// The response is complete: the stream ends once its last frame is out.
-    func finishHTTP2(_ exchange: ExchangeHandle) { resumeHTTP2Body(exchange) }
+    func finishHTTP2(_ exchange: ExchangeHandle) {
+        requestBodyDrained(exchange)
+        resumeHTTP2Body(exchange)
+    }
 
     /// Cuts a response so that the client sees it is incomplete.
     func resetHTTP2(_ exchange: ExchangeHandle) {

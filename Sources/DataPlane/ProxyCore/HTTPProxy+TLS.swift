@@ -1,5 +1,8 @@
 /// TLS on the client's side: ciphertext between the socket and the proxy's plain bytes.
 extension HTTPProxy {
+    /// Ciphertext taken at once: with a record that OpenSSL holds in part, its plaintext still fits.
+    private static let ciphertextByteLimit = receiveByteLimit - 18_432
+
     /// Puts a host table in force for new handshakes of the ports that name its number.
     package func setTLSHosts(_ number: Int32, _ table: TLSHostTable?) {
         tlsHosts[number] = table
@@ -32,7 +35,7 @@ extension HTTPProxy {
                 connections[handle].fd,
                 into: ciphertext,
                 at: 0,
-                byteLimit: HTTPProxy.receiveByteLimit
+                byteLimit: HTTPProxy.ciphertextByteLimit
             )
             switch outcome {
             case .received(let count):

@@ -2,9 +2,9 @@
 package final class TLSClient {
     private let session: TLSSession
     private let transport: TLSTransport
-    private let plaintext = ScratchBuffer(capacity: TLSClient.receiveByteLimit)
+    private let plaintext = ScratchBuffer(capacity: TLSClient.receiveByteLimit * 2)
     /// The most ciphertext that `receive` takes at once.
-    package static let receiveByteLimit = 131_072
+    package static let receiveByteLimit = 65_536
 
     /// What came of giving ciphertext to the session.
     package struct Received {
@@ -43,7 +43,7 @@ package final class TLSClient {
 
     /// Takes ciphertext.
     package func receive(_ ciphertext: RawSpan) throws(TLSError) -> Received {
-        var target = plaintext.mutableBytes(0, TLSClient.receiveByteLimit)
+        var target = plaintext.mutableBytes(0, TLSClient.receiveByteLimit * 2)
         switch session.receive(ciphertext, into: &target) {
         case .plaintext(let count):
             return Received(

@@ -7,6 +7,7 @@ enum FuzzTarget: String, CaseIterable {
     case http1Request = "http1-request"
     case http1Response = "http1-response"
     case chunkedBody = "chunked-body"
+    case clientHello = "client-hello"
 
     /// Runs one input.
     func run(_ bytes: [UInt8]) {
@@ -14,6 +15,7 @@ enum FuzzTarget: String, CaseIterable {
         case .http1Request: HTTP1Facts.checkRequest(bytes)
         case .http1Response: HTTP1Facts.checkResponse(bytes)
         case .chunkedBody: ChunkedFacts.check(bytes)
+        case .clientHello: ClientHelloFacts.check(bytes)
         }
     }
 }
