@@ -1,0 +1,91 @@
+import Addressing
+import MeshModel
+
+/// Makes objects of documents. Kinds of the core API are read for the fields used; kinds of the
+/// Gateway API, of HTNN and of Martlet are read strictly: an unknown key or a field of a feature
+/// that is not here is a fault, never ignored.
+package enum ObjectDecoder {
+    /// What a document is.
+    package enum Outcome: Sendable {
+        case object(KubernetesObject)
+        /// A `List`: its items.
+        case list([DocumentNode])
+        /// A kind that Martlet does not read.
+        case other(kind: String)
+        /// The object is refused. The key is there where kind and name could be read.
+        case refused(ObjectKey?, ObjectMeta, [DocumentFault])
+    }
+
+    private static let kinds: [String: ObjectKind] = [
+        "v1/Namespace": .namespace, "v1/Node": .node, "v1/Service": .service,
+        "v1/Endpoints": .endpoints, "v1/Pod": .pod, "v1/Secret": .secret,
+        "discovery.k8s.io/v1/EndpointSlice": .endpointSlice,
+        "gateway.networking.k8s.io/v1/GatewayClass": .gatewayClass,
+        "gateway.networking.k8s.io/v1/Gateway": .gateway,
+        "gateway.networking.k8s.io/v1/HTTPRoute": .httpRoute,
+        "gateway.networking.k8s.io/v1/ReferenceGrant": .referenceGrant,
+        "gateway.networking.k8s.io/v1/TCPRoute": .tcpRoute,
+        "gateway.networking.k8s.io/v1beta1/GatewayClass": .gatewayClass,
+        "gateway.networking.k8s.io/v1beta1/Gateway": .gateway,
+        "gateway.networking.k8s.io/v1beta1/HTTPRoute": .httpRoute,
+        "gateway.networking.k8s.io/v1beta1/ReferenceGrant": .referenceGrant,
+        "gateway.networking.k8s.io/v1alpha2/TCPRoute": .tcpRoute,
+        "htnn.mosn.io/v1/FilterPolicy": .filterPolicy,
+        "htnn.mosn.io/v1/Consumer": .consumer,
+        "martlet.mesh/v1alpha1/SourcePolicy": .sourcePolicy,
+    ]
+
+    /// Decodes one document.
+    package static func decode(_ document: DocumentNode) -> Outcome {
+        let faults = FieldReader.Faults()
+        var reader = FieldReader(document, path: "", faults)
+        let version = reader.requiredString("apiVersion")
+        let kindName = reader.requiredString("kind")
+        guard faults.found.isEmpty else { return .refused(nil, ObjectMeta(), faults.found) }
+        if version == "v1" && kindName == "List" { return .list(reader.list("items")) }
+        guard let kind = kinds["\(version)/\(kindName)"] else {
+            return .other(kind: "\(version)/\(kindName)")
+        }
+        var metadata = reader.reader("metadata")
+        let meta = ObjectMeta(&metadata, isClusterScoped: kind.isClusterScoped)
+        guard !meta.name.isEmpty else { return .refused(nil, meta, faults.found) }
+        let key = ObjectKey(kind, namespace: meta.namespace, name: meta.name)
+        let content = content(kind, key, &reader)
+        guard faults.found.isEmpty, let content else { return .refused(key, meta, faults.found) }
+        return .object(KubernetesObject(key: key, meta: meta, content: content))
+    }
+
+    private static func content(
+        _ kind: ObjectKind,
+        _ key: ObjectKey,
+        _ reader: inout FieldReader
+    ) -> KubernetesObject.Content? {
+        reader.ignore("status")
+        switch kind {
+        case .namespace: return .namespace
+        case .node: return CoreDecoder.node(&reader)
+        case .service: return CoreDecoder.service(&reader)
+        case .endpointSlice: return CoreDecoder.endpointSlice(&reader)
+        case .endpoints: return CoreDecoder.endpoints(key, &reader)
+        case .pod: return CoreDecoder.pod(&reader)
+        case .secret: return CoreDecoder.secret(&reader)
+        case .gatewayClass, .gateway, .httpRoute, .tcpRoute, .referenceGrant:
+            var spec = reader.reader("spec")
+            reader.refuseUnknown()
+            return GatewayDecoder.content(kind, &spec)
+        case .filterPolicy, .consumer, .sourcePolicy:
+            var spec = reader.reader("spec")
+            reader.refuseUnknown()
+            return PolicyDecoder.content(key, &spec)
+        }
+    }
+}
+
+extension FieldReader {
+    /// Reads an IP address of a list item.
+    static func address(_ text: String, _ name: String, _ line: Int, _ faults: Faults) -> IPAddress? {
+        if let address = IPAddress(text) { return address }
+        faults.add(line, "\(name): expected an IP address, found \"\(text)\"")
+        return nil
+    }
+}

@@ -1,0 +1,235 @@
+import MeshModel
+
+/// HTTPRoute and TCPRoute, read strictly.
+enum RouteDecoder {
+    static func httpRoute(_ spec: inout FieldReader) -> HTTPRouteContent {
+        var content = HTTPRouteContent()
+        content.parents = parents(&spec)
+        content.hostnames = spec.strings("hostnames")
+        for name in content.hostnames where !HostName.isValid(name) {
+            spec.refuse("hostnames", "expected DNS names, found \"\(name)\"")
+        }
+        content.rules = spec.readers("rules").map { rule in
+            var rule = rule
+            return Self.rule(&rule)
+        }
+        return content
+    }
+
+    static func tcpRoute(_ spec: inout FieldReader) -> TCPRouteContent {
+        var content = TCPRouteContent()
+        content.parents = parents(&spec)
+        let rules = spec.readers("rules")
+        if rules.count != 1 { spec.refuse("rules", "expected one rule, found \(rules.count)") }
+        for rule in rules {
+            var rule = rule
+            rule.ignore("name")
+            content.backends = backends(&rule)
+            rule.refuseUnknown()
+        }
+        return content
+    }
+
+    private static func parents(_ spec: inout FieldReader) -> [ObjectReference] {
+        spec.readers("parentRefs").map { parent in
+            var parent = parent
+            defer { parent.refuseUnknown() }
+            return GatewayDecoder.reference(
+                &parent,
+                defaultKind: "Gateway",
+                defaultGroup: "gateway.networking.k8s.io"
+            )
+        }
+    }
+
+    private static func rule(_ reader: inout FieldReader) -> HTTPRouteContent.Rule {
+        defer { reader.refuseUnknown() }
+        reader.ignore("name")
+        for feature in ["retry", "sessionPersistence"] where reader.has(feature) {
+            reader.refuse(feature, "this feature of the Gateway API is not part of this version")
+        }
+        var matches = reader.readers("matches").map { match in
+            var match = match
+            return Self.match(&match)
+        }
+        if matches.isEmpty { matches = [HTTPMatch()] }
+        let (request, response) = filters(&reader)
+        var timeouts = reader.reader("timeouts")
+        defer { timeouts.refuseUnknown() }
+        return HTTPRouteContent.Rule(
+            matches: matches,
+            requestHeaders: request,
+            responseHeaders: response,
+            backends: backends(&reader),
+            requestTimeout: duration(&timeouts, "request"),
+            backendRequestTimeout: duration(&timeouts, "backendRequest")
+        )
+    }
+
+    private static func match(_ reader: inout FieldReader) -> HTTPMatch {
+        defer { reader.refuseUnknown() }
+        var match = HTTPMatch()
+        if reader.has("path") {
+            var path = reader.reader("path")
+            match.path = Self.path(&path)
+            path.refuseUnknown()
+        }
+        match.method = reader.string("method")
+        match.headers = conditions(&reader, "headers", lowersNames: true)
+        match.queryParameters = conditions(&reader, "queryParams", lowersNames: false)
+        return match
+    }
+
+    private static func path(_ reader: inout FieldReader) -> PathMatch {
+        let type = reader.string("type") ?? "PathPrefix"
+        let value = reader.string("value") ?? "/"
+        guard value.hasPrefix("/") else {
+            reader.refuse("value", "expected a path that begins with /, found \"\(value)\"")
+            return .prefix("")
+        }
+        switch type {
+        case "Exact": return .exact(value)
+        case "PathPrefix":
+            guard value.utf8.count(where: { $0 == UInt8(ascii: "/") }) <= 32 else {
+                reader.refuse("value", "expected at most 32 path elements")
+                return .prefix("")
+            }
+            return .prefix(value.hasSuffix("/") ? String(value.dropLast()) : value)
+        default:
+            reader.refuse("type", "expected Exact or PathPrefix, found \"\(type)\"")
+            return .prefix("")
+        }
+    }
+
+    private static func conditions(
+        _ reader: inout FieldReader,
+        _ key: String,
+        lowersNames: Bool
+    ) -> [NamedValue] {
+        var seen: Set<String> = []
+        return reader.readers(key).compactMap { condition in
+            var condition = condition
+            defer { condition.refuseUnknown() }
+            let type = condition.string("type") ?? "Exact"
+            if type != "Exact" { condition.refuse("type", "expected Exact, found \"\(type)\"") }
+            var name = condition.requiredString("name")
+            if lowersNames { name = name.lowercased() }
+            let value = condition.string("value") ?? ""
+            // Of several conditions of one name the first counts (Gateway API).
+            return seen.insert(name).inserted ? NamedValue(name, value) : nil
+        }
+    }
+
+    private static func filters(_ reader: inout FieldReader) -> (HeaderModifier, HeaderModifier) {
+        var request = HeaderModifier()
+        var response = HeaderModifier()
+        for filter in reader.readers("filters") {
+            var filter = filter
+            switch filter.requiredString("type") {
+            case "RequestHeaderModifier":
+                var modifier = filter.reader("requestHeaderModifier")
+                request = Self.modifier(&modifier)
+            case "ResponseHeaderModifier":
+                var modifier = filter.reader("responseHeaderModifier")
+                response = Self.modifier(&modifier)
+            case let type:
+                filter.refuse(
+                    "type",
+                    "expected RequestHeaderModifier or ResponseHeaderModifier, found \"\(type)\""
+                )
+                continue
+            }
+            filter.refuseUnknown()
+        }
+        return (request, response)
+    }
+
+    private static func modifier(_ reader: inout FieldReader) -> HeaderModifier {
+        defer { reader.refuseUnknown() }
+        return HeaderModifier(
+            set: fields(&reader, "set"),
+            add: fields(&reader, "add"),
+            remove: reader.strings("remove").map { $0.lowercased() }
+        )
+    }
+
+    private static func fields(_ reader: inout FieldReader, _ key: String) -> [NamedValue] {
+        reader.readers(key).map { field in
+            var field = field
+            defer { field.refuseUnknown() }
+            let name = field.requiredString("name").lowercased()
+            let value = field.string("value") ?? ""
+            if !isToken(name) { field.refuse("name", "expected a header name, found \"\(name)\"") }
+            if value.utf8.contains(where: { $0 < 0x20 && $0 != 9 || $0 == 0x7f }) {
+                field.refuse("value", "expected no control characters")
+            }
+            return NamedValue(name, value)
+        }
+    }
+
+    private static func isToken(_ name: String) -> Bool {
+        let special = Set("!#$%&'*+-.^_`|~".utf8)
+        return !name.isEmpty
+            && name.utf8.allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"):
+                    true
+                default: special.contains(byte)
+                }
+            }
+    }
+
+    private static func backends(_ reader: inout FieldReader) -> [HTTPRouteContent.Backend] {
+        reader.readers("backendRefs").map { backend in
+            var backend = backend
+            defer { backend.refuseUnknown() }
+            let reference = GatewayDecoder.reference(&backend, defaultKind: "Service")
+            let weight = backend.integer("weight", 0...1_000_000) ?? 1
+            let (request, response) = filters(&backend)
+            return HTTPRouteContent.Backend(
+                reference: reference,
+                weight: Int(weight),
+                requestHeaders: request,
+                responseHeaders: response
+            )
+        }
+    }
+
+    /// A duration of GEP-2257: `[0-9]{1,5}(h|m|s|ms)`, up to four times.
+    private static func duration(_ reader: inout FieldReader, _ key: String) -> Duration? {
+        guard let text = reader.string(key) else { return nil }
+        guard let duration = GatewayDuration.parse(text) else {
+            reader.refuse(key, "expected a duration such as 500ms, found \"\(text)\"")
+            return nil
+        }
+        return duration
+    }
+}
+
+/// Durations as the Gateway API writes them (GEP-2257).
+package enum GatewayDuration {
+    /// Reads `1h2m3s4ms` and its parts; `nil` for anything else.
+    package static func parse(_ text: String) -> Duration? {
+        var total = Duration.zero
+        var rest = text[...]
+        var count = 0
+        while !rest.isEmpty {
+            let digits = rest.prefix { $0.isASCII && $0.isNumber }
+            guard (1...5).contains(digits.count), let number = Int64(digits), count < 4 else {
+                return nil
+            }
+            rest = rest.dropFirst(digits.count)
+            let unit = rest.prefix { $0.isLetter }
+            switch unit {
+            case "h": total += .seconds(number * 3_600)
+            case "m": total += .seconds(number * 60)
+            case "s": total += .seconds(number)
+            case "ms": total += .milliseconds(number)
+            default: return nil
+            }
+            rest = rest.dropFirst(unit.count)
+            count += 1
+        }
+        return count > 0 ? total : nil
+    }
+}
