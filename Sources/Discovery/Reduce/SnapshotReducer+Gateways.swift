@@ -1,0 +1,295 @@
+import Addressing
+import MeshModel
+
+/// Gateways, their listeners, and what attaches to them.
+extension SnapshotReducer {
+    /// The name by which GatewayClasses choose this implementation.
+    static let controllerName = "martlet.mesh/node-agent"
+
+    /// A listener on its way into the snapshot.
+    struct Candidate {
+        var listener: Listener
+        var gateway: KubernetesObject
+        var content: GatewayContent.Listener
+        var isUsable: Bool
+    }
+
+    mutating func reduceGateways() {
+        let classes = ownClasses()
+        var candidates: [Candidate] = []
+        let gateways = store.sorted(.gateway).filter {
+            guard case .gateway(let content) = $0.content else { return false }
+            return classes.contains(content.className)
+        }.sorted {
+            ($0.meta.createdAt, $0.key.namespace, $0.key.name)
+                < ($1.meta.createdAt, $1.key.namespace, $1.key.name)
+        }
+        for gateway in gateways {
+            conditions[gateway.key] = [.accepted()]
+            candidates += self.candidates(of: gateway)
+        }
+        markConflicts(&candidates)
+        resolveCertificates(&candidates)
+        attachRoutes(&candidates)
+        attachPlugins(&candidates)
+        for candidate in candidates { conclude(candidate) }
+        snapshot.listeners = candidates.filter(\.isUsable).map(\.listener).sorted { $0.id < $1.id }
+        for gateway in gateways { concludeGateway(gateway) }
+    }
+
+    private mutating func ownClasses() -> Set<String> {
+        var names: Set<String> = []
+        for object in store.sorted(.gatewayClass) {
+            guard case .gatewayClass(let controller) = object.content else { continue }
+            guard controller == SnapshotReducer.controllerName else { continue }
+            names.insert(object.key.name)
+            conditions[object.key] = [.accepted()]
+        }
+        return names
+    }
+
+    private mutating func candidates(of gateway: KubernetesObject) -> [Candidate] {
+        guard case .gateway(let content) = gateway.content else { return [] }
+        return content.listeners.map { listener in
+            let id = ListenerID(
+                namespace: gateway.key.namespace,
+                gateway: gateway.key.name,
+                name: listener.name
+            )
+            let isSpoken = listener.listenerProtocol != nil
+            if !isSpoken {
+                addListener(
+                    gateway.key,
+                    listener.name,
+                    "Accepted",
+                    .no,
+                    "UnsupportedProtocol",
+                    "expected HTTP, HTTPS or TCP, found \"\(listener.protocolName)\""
+                )
+            }
+            return Candidate(
+                listener: Listener(
+                    id: id,
+                    addresses: content.addresses,
+                    port: listener.port,
+                    listenerProtocol: listener.listenerProtocol ?? .tcp,
+                    host: HostPattern(listener.hostname)
+                ),
+                gateway: gateway,
+                content: listener,
+                isUsable: isSpoken
+            )
+        }
+    }
+
+    /// Across Gateways the older wins, within one Gateway no conflicting listener does.
+    private mutating func markConflicts(_ candidates: inout [Candidate]) {
+        for index in candidates.indices where candidates[index].isUsable {
+            for other in candidates.indices where other != index && candidates[other].isUsable {
+                let left = candidates[index]
+                let right = candidates[other]
+                guard let reason = Self.conflict(left.listener, right.listener) else { continue }
+                let isSame = left.gateway.key == right.gateway.key
+                guard isSame || other < index else { continue }
+                candidates[index].isUsable = false
+                addListener(
+                    left.gateway.key,
+                    left.content.name,
+                    "Conflicted",
+                    .yes,
+                    reason,
+                    "the listener conflicts with \(right.listener.id)"
+                )
+                if isSame { markLater(&candidates, other, left) }
+                break
+            }
+        }
+    }
+
+    private mutating func markLater(
+        _ candidates: inout [Candidate],
+        _ other: Int,
+        _ left: Candidate
+    ) {
+        let right = candidates[other]
+        guard let reason = Self.conflict(right.listener, left.listener) else { return }
+        candidates[other].isUsable = false
+        addListener(
+            right.gateway.key,
+            right.content.name,
+            "Conflicted",
+            .yes,
+            reason,
+            "the listener conflicts with \(left.listener.id)"
+        )
+    }
+
+    private static func conflict(_ left: Listener, _ right: Listener) -> String? {
+        guard left.port == right.port else { return nil }
+        let share =
+            left.addresses.isEmpty || right.addresses.isEmpty
+            || !Set(left.addresses).isDisjoint(with: right.addresses)
+        guard share else { return nil }
+        guard left.listenerProtocol == right.listenerProtocol else { return "ProtocolConflict" }
+        if left.listenerProtocol == .tcp { return "ProtocolConflict" }
+        return left.host == right.host ? "HostnameConflict" : nil
+    }
+
+    // MARK: Certificates
+
+    private mutating func resolveCertificates(_ candidates: inout [Candidate]) {
+        for index in candidates.indices
+        where candidates[index].isUsable && candidates[index].listener.listenerProtocol == .https {
+            let candidate = candidates[index]
+            var resolved: [ObjectKey] = []
+            var fault: (reason: String, message: String)?
+            for reference in candidate.content.certificates {
+                switch certificate(reference, from: candidate.gateway.key) {
+                case .success(let certificate):
+                    snapshot.certificates[certificate.key] = certificate
+                    resolved.append(certificate.key)
+                case .failure(let failure): fault = (failure.reason, failure.message)
+                }
+            }
+            candidates[index].listener.certificates = resolved
+            if candidate.content.certificates.isEmpty {
+                fault = ("InvalidCertificateRef", "expected a certificateRef, found none")
+            }
+            if let fault {
+                addListener(
+                    candidate.gateway.key,
+                    candidate.content.name,
+                    "ResolvedRefs",
+                    .no,
+                    fault.reason,
+                    fault.message
+                )
+            }
+            if resolved.isEmpty { candidates[index].isUsable = false }
+        }
+    }
+
+    struct ReferenceFailure: Error {
+        var reason: String
+        var message: String
+    }
+
+    private func certificate(
+        _ reference: ObjectReference,
+        from gateway: ObjectKey
+    ) -> Result<Certificate, ReferenceFailure> {
+        let namespace = reference.namespace ?? gateway.namespace
+        guard reference.kind == "Secret", reference.group.isEmpty else {
+            return .failure(
+                .init(
+                    reason: "InvalidCertificateRef",
+                    message: "expected a Secret, found \(reference.group) \(reference.kind)"
+                )
+            )
+        }
+        let key = ObjectKey(.secret, namespace: namespace, name: reference.name)
+        guard isGranted(from: gateway, to: key) else {
+            return .failure(
+                .init(
+                    reason: "RefNotPermitted",
+                    message: "no ReferenceGrant in \(namespace) lets \(gateway) use \(key)"
+                )
+            )
+        }
+        guard case .secret(_, let values)? = store[key]?.content else {
+            return .failure(
+                .init(reason: "InvalidCertificateRef", message: "\(key) is not there")
+            )
+        }
+        guard let chain = values["tls.crt"], let keyBytes = values["tls.key"] else {
+            return .failure(
+                .init(
+                    reason: "InvalidCertificateRef",
+                    message: "\(key): expected tls.crt and tls.key"
+                )
+            )
+        }
+        return .success(Certificate(key: key, chainPEM: chain, keyPEM: keyBytes))
+    }
+
+    /// Whether a reference stays in its namespace or a ReferenceGrant lets it leave (GEP-709).
+    func isGranted(from: ObjectKey, to: ObjectKey) -> Bool {
+        if from.namespace == to.namespace { return true }
+        return store.sorted(.referenceGrant).contains { object in
+            guard object.key.namespace == to.namespace,
+                case .referenceGrant(let grant) = object.content
+            else { return false }
+            let isFrom = grant.from.contains {
+                $0.group == "gateway.networking.k8s.io" && $0.kind == from.kind.rawValue
+                    && $0.namespace == from.namespace
+            }
+            let isTo = grant.to.contains {
+                $0.group.isEmpty && $0.kind == to.kind.rawValue
+                    && ($0.name == nil || $0.name == to.name)
+            }
+            return isFrom && isTo
+        }
+    }
+
+    // MARK: Conditions
+
+    mutating func addListener(
+        _ gateway: ObjectKey,
+        _ name: String,
+        _ type: String,
+        _ status: Condition.Status,
+        _ reason: String,
+        _ message: String
+    ) {
+        conditions[gateway, default: []].append(
+            Condition(
+                subject: "listener \(name)",
+                type: type,
+                status: status,
+                reason: reason,
+                message: message
+            )
+        )
+    }
+
+    private mutating func conclude(_ candidate: Candidate) {
+        let key = candidate.gateway.key
+        let subject = "listener \(candidate.content.name)"
+        let known = Set((conditions[key] ?? []).filter { $0.subject == subject }.map(\.type))
+        let isConflicted = known.contains("Conflicted")
+        if !known.contains("Accepted") {
+            conditions[key, default: []].append(
+                isConflicted
+                    ? Condition(
+                        subject: subject,
+                        type: "Accepted",
+                        status: .no,
+                        reason: "Conflicted"
+                    ) : .accepted(subject: subject)
+            )
+        }
+        if !known.contains("ResolvedRefs") {
+            conditions[key, default: []].append(.resolved(subject: subject))
+        }
+        conditions[key, default: []].append(
+            Condition(
+                subject: subject,
+                type: "Programmed",
+                status: candidate.isUsable ? .yes : .no,
+                reason: candidate.isUsable ? "Programmed" : "Invalid"
+            )
+        )
+    }
+
+    private mutating func concludeGateway(_ gateway: KubernetesObject) {
+        let isProgrammed = snapshot.listeners.contains { $0.id.gatewayKey == gateway.key }
+        conditions[gateway.key, default: []].append(
+            Condition(
+                type: "Programmed",
+                status: isProgrammed ? .yes : .no,
+                reason: isProgrammed ? "Programmed" : "Invalid",
+                message: isProgrammed ? "" : "no listener can be used"
+            )
+        )
+    }
+}
