@@ -28,7 +28,11 @@ package enum ManifestCheck {
             }
             for (kind, line) in contents.others {
                 faults.append(
-                    ManifestFault(path: path, line: line, reason: "\(kind) is not a kind Martlet reads")
+                    ManifestFault(
+                        path: path,
+                        line: line,
+                        reason: "\(kind) is not a kind Martlet reads"
+                    )
                 )
             }
         }

@@ -53,8 +53,7 @@ package struct ManifestDirectory: Sendable {
             ManifestFault(path: path, line: $0.line, reason: $0.reason)
         }
         var keys: Set<ObjectKey> = []
-        for (object, line) in contents.objects {
-            guard isFirst(object.key, path, line, seen) else { continue }
+        for (object, line) in contents.objects where isFirst(object.key, path, line, seen) {
             keys.insert(object.key)
             seen.insert(object.key)
             store.accept(numbered(object, bytes), location: "\(path):\(line)")

@@ -8,7 +8,9 @@ enum CoreDecoder {
         guard case .sequence(let items, _)? = status?["addresses"] else {
             return .node(addresses: [])
         }
-        return .node(addresses: items.compactMap { $0["address"]?.string.flatMap { IPAddress($0) } })
+        return .node(
+            addresses: items.compactMap { $0["address"]?.string.flatMap { IPAddress($0) } }
+        )
     }
 
     static func service(_ reader: inout FieldReader) -> KubernetesObject.Content {

@@ -3,7 +3,8 @@ import MeshModel
 
 /// Kinds of the Gateway API, read strictly.
 enum GatewayDecoder {
-    static func content(_ kind: ObjectKind, _ spec: inout FieldReader) -> KubernetesObject.Content? {
+    static func content(_ kind: ObjectKind, _ spec: inout FieldReader) -> KubernetesObject.Content?
+    {
         defer { spec.refuseUnknown() }
         switch kind {
         case .gatewayClass:

@@ -83,7 +83,8 @@ package enum ObjectDecoder {
 
 extension FieldReader {
     /// Reads an IP address of a list item.
-    static func address(_ text: String, _ name: String, _ line: Int, _ faults: Faults) -> IPAddress? {
+    static func address(_ text: String, _ name: String, _ line: Int, _ faults: Faults) -> IPAddress?
+    {
         if let address = IPAddress(text) { return address }
         faults.add(line, "\(name): expected an IP address, found \"\(text)\"")
         return nil

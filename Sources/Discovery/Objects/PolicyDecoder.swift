@@ -128,7 +128,10 @@ enum PolicyDecoder {
     private static func prefix(_ text: String, _ key: String, _ reader: FieldReader) -> IPPrefix? {
         if let prefix = IPPrefix(text) { return prefix }
         if !text.isEmpty {
-            reader.refuse(key, "expected an address or prefix such as 192.0.2.0/24, found \"\(text)\"")
+            reader.refuse(
+                key,
+                "expected an address or prefix such as 192.0.2.0/24, found \"\(text)\""
+            )
         }
         return nil
     }

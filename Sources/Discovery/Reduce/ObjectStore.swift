@@ -18,7 +18,11 @@ package struct ObjectStore: Sendable {
     package init() {}
 
     /// Takes a valid version.
-    package mutating func accept(_ object: KubernetesObject, location: String, isStale: Bool = false) {
+    package mutating func accept(
+        _ object: KubernetesObject,
+        location: String,
+        isStale: Bool = false
+    ) {
         let version = ObjectVersion(
             uid: object.meta.uid,
             resourceVersion: object.meta.resourceVersion,

@@ -91,7 +91,8 @@ enum WorkloadReducer {
             else {
                 throw DocumentFault(
                     line: 0,
-                    reason: "\(prefix)\(name): expected ports such as 22,8000-8010, found \"\(item)\""
+                    reason:
+                        "\(prefix)\(name): expected ports such as 22,8000-8010, found \"\(item)\""
                 )
             }
             result.append(first...last)
@@ -108,7 +109,8 @@ enum WorkloadReducer {
             guard let prefix = IPPrefix(String(item)) else {
                 throw DocumentFault(
                     line: 0,
-                    reason: "\(prefix)\(name): expected prefixes such as 10.0.0.0/8, found \"\(item)\""
+                    reason:
+                        "\(prefix)\(name): expected prefixes such as 10.0.0.0/8, found \"\(item)\""
                 )
             }
             result.append(prefix)
