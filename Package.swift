@@ -140,6 +140,7 @@ let package = Package(
         tests("XDPEngine", ["XDPEngine", "MeshModel", "TrafficPolicy", "CMeshMaps"]),
         tests("PluginRuntime", ["PluginRuntime", "DataPlane", "MeshModel", "TrafficPolicy"]),
         tests("NodeAgent", ["NodeAgent", "MeshModel"]),
+        tests("Deploy", ["Discovery", "MeshModel"]),
         tests("Tidy", []),
     ]
 )

@@ -24,10 +24,10 @@ def worker_allocations(path, proxy):
     workers = {}
     for thread in proxy.threads():
         with open(f"/proc/{proxy.process.pid}/task/{thread}/comm") as file:
-            if "worker" in file.read():
+            if file.read().startswith("martlet-w"):
                 workers[thread] = 0
     if not workers:
-        raise RuntimeError("expected threads named *worker*, found none")
+        raise RuntimeError("expected threads named martlet-w…, found none")
     with open(path, "rb") as file:
         for thread, allocations, _ in SLOT.iter_unpack(file.read()):
             if thread in workers:

@@ -8,6 +8,7 @@ enum FuzzTarget: String, CaseIterable {
     case http1Response = "http1-response"
     case chunkedBody = "chunked-body"
     case clientHello = "client-hello"
+    case yaml = "yaml"
 
     /// Runs one input.
     func run(_ bytes: [UInt8]) {
@@ -16,6 +17,7 @@ enum FuzzTarget: String, CaseIterable {
         case .http1Response: HTTP1Facts.checkResponse(bytes)
         case .chunkedBody: ChunkedFacts.check(bytes)
         case .clientHello: ClientHelloFacts.check(bytes)
+        case .yaml: YAMLFacts.check(bytes)
         }
     }
 }

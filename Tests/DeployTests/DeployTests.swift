@@ -1,0 +1,92 @@
+import Discovery
+import MeshModel
+import Testing
+
+/// What `deploy/` installs is what the code needs, no more and no less.
+@Suite struct DeployTests {
+    @Test func everyFileIsReadableAndListedInItsKustomization() throws {
+        for folder in ["crds", "node"] {
+            let kustomization = try #require(
+                try DeployedFiles.documents("\(folder)/kustomization.yaml").first
+            )
+            let listed = kustomization["resources"]?.strings ?? []
+            #expect(listed.sorted() == (try DeployedFiles.manifests(folder)), "\(folder)")
+            for file in listed {
+                #expect(!(try DeployedFiles.documents("\(folder)/\(file)").isEmpty), "\(file)")
+            }
+        }
+        let root = try #require(try DeployedFiles.documents("kustomization.yaml").first)
+        #expect(root["resources"]?.strings == ["crds", "node"])
+    }
+
+    @Test func noClusterRoleHoldsASecret() throws {
+        let role = try #require(try DeployedFiles.document("node/rbac.yaml", kind: "ClusterRole"))
+        let resources = role["rules"]?.items.flatMap { $0["resources"]?.strings ?? [] } ?? []
+        #expect(!resources.isEmpty)
+        #expect(!resources.contains { $0 == "*" || $0.hasPrefix("secrets") })
+    }
+
+    @Test func theRoleIsBoundToTheAccountOfTheDaemonSet() throws {
+        let binding = try #require(
+            try DeployedFiles.document("node/rbac.yaml", kind: "ClusterRoleBinding")
+        )
+        let daemonSet = try #require(
+            try DeployedFiles.document("node/daemonset.yaml", kind: "DaemonSet")
+        )
+        let subject = try #require(binding["subjects"]?.items.first)
+        #expect(subject["name"]?.string == "martlet-node")
+        #expect(subject["namespace"]?.string == daemonSet.at("metadata", "namespace")?.string)
+        #expect(
+            daemonSet.at("spec", "template", "spec", "serviceAccountName")?.string
+                == subject["name"]?.string
+        )
+    }
+
+    @Test func theDaemonSetUsesTheNodesNetworkAndClaimsNoPorts() throws {
+        let daemonSet = try #require(
+            try DeployedFiles.document("node/daemonset.yaml", kind: "DaemonSet")
+        )
+        let pod = try #require(daemonSet.at("spec", "template", "spec"))
+        #expect(pod["hostNetwork"]?.string == "true")
+        let container = try #require(pod["containers"]?.items.first)
+        #expect(container["ports"] == nil)
+        #expect(
+            container.at("readinessProbe", "exec", "command")?.strings.contains("status") == true
+        )
+        #expect(!daemonSet.allKeys.contains("hostPort"))
+    }
+
+    @Test func theClassNamesThisController() throws {
+        let gatewayClass = try #require(
+            try DeployedFiles.document("node/gatewayclass.yaml", kind: "GatewayClass")
+        )
+        #expect(gatewayClass.at("metadata", "name")?.string == "martlet")
+        #expect(gatewayClass.at("spec", "controllerName")?.string == "martlet.mesh/node-agent")
+    }
+
+    @Test func everyDefinitionIsNamedForItsKind() throws {
+        var kinds: [String] = []
+        for file in try DeployedFiles.manifests("crds") {
+            let definition = try #require(try DeployedFiles.documents("crds/\(file)").first)
+            let plural = try #require(definition.at("spec", "names", "plural")?.string)
+            let group = try #require(definition.at("spec", "group")?.string)
+            #expect(definition.at("metadata", "name")?.string == "\(plural).\(group)")
+            #expect(file == "\(group)_\(plural).yaml")
+            let name = try #require(definition.at("spec", "names", "kind")?.string)
+            let kind = try #require(ObjectKind(rawValue: name))
+            let scope = kind.isClusterScoped ? "Cluster" : "Namespaced"
+            #expect(definition.at("spec", "scope")?.string == scope)
+            kinds.append(name)
+        }
+        #expect(kinds.sorted() == ["Consumer", "FilterPolicy", "SourcePolicy"])
+    }
+
+    @Test func theDemosManifestsHaveNoFault() throws {
+        let settings = ReduceSettings(nodeName: "demo", isManifestMode: true)
+        let faults = try ManifestCheck.check(
+            directory: "\(DeployedFiles.folder)/demo/manifests",
+            settings
+        )
+        #expect(faults.isEmpty, "\(faults.map(\.description))")
+    }
+}
