@@ -94,10 +94,13 @@ static __always_inline bool is_v4(const struct mesh_address *address)
 static __always_inline bool judge_blocks(const struct mesh_config *settings,
                                          const struct packet *packet, struct judgement *judgement)
 {
-    struct mesh_block *block = find_block(packet, 0);
-    if (block && find_destination(packet, false)
-        && settle_block(judgement, block, MESH_DROP_BLOCK_NODE))
-        return true;
+    struct mesh_block *block;
+    if (settings->flags & MESH_CONFIG_NODE_BLOCKS) {
+        block = find_block(packet, 0);
+        if (block && find_destination(packet, false)
+            && settle_block(judgement, block, MESH_DROP_BLOCK_NODE))
+            return true;
+    }
     if (settings->flags & MESH_CONFIG_PREFIX_BLOCKS) {
         struct mesh_prefix key = prefix_key(&packet->source, is_v4(&packet->source));
         block = bpf_map_lookup_elem(&block_prefixes, &key);
@@ -114,7 +117,9 @@ static __always_inline bool judge_blocks(const struct mesh_config *settings,
         if (index >= destination->count)
             break;
         struct mesh_destination_scope *scope = &destination->scopes[index];
-        if (settle_block(judgement, find_block(packet, scope->gateway), MESH_DROP_BLOCK_GATEWAY))
+        if (settings->flags & MESH_CONFIG_GATEWAY_BLOCKS
+            && settle_block(judgement, find_block(packet, scope->gateway),
+                            MESH_DROP_BLOCK_GATEWAY))
             return true;
         if (settle_block(judgement, find_block(packet, scope->listener), MESH_DROP_BLOCK_LISTENER))
             return true;

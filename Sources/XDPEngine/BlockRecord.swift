@@ -29,6 +29,8 @@ enum ScopeName {
 package enum BlockRefusal: Error, Equatable, Sendable, CustomStringConvertible {
     /// A listener's block must name the port it stands for.
     case noDestination
+    /// Workers block at listener scope only.
+    case notListenerScope
     /// Only single addresses may be blocked on a listener or Gateway.
     case prefixOutsideNodeScope
     /// A source that may never be blocked, with the reason why.
@@ -44,6 +46,7 @@ package enum BlockRefusal: Error, Equatable, Sendable, CustomStringConvertible {
     package var description: String {
         switch self {
         case .noDestination: "a block at listener scope must name its destination's port"
+        case .notListenerScope: "a worker may block at listener scope only"
         case .prefixOutsideNodeScope: "a prefix can be blocked for the whole node only"
         case .protected(let prefix, let reason): "\(prefix) may never be blocked: \(reason)"
         case .kernel(let errno): "the kernel refused the block: errno \(errno)"

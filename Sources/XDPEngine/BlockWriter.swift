@@ -10,16 +10,17 @@ package struct BlockWriter: Sendable {
     let writer: KernelMap
     let generation: UInt64
 
-    /// Writes a block; packets are dropped from when this returns. The never-list and quotas are
-    /// the caller's to check first.
+    /// Writes a block at listener scope; packets are dropped from when this returns. The never-list
+    /// and quotas are the caller's to check first.
     ///
-    /// - Throws: `.prefixOutsideNodeScope` for a prefix: those are the engine's to write.
+    /// - Throws: `.notListenerScope` for the other scopes: the shield looks for those only once the
+    ///   engine has told it to.
     package func write(_ block: Block) throws(BlockRefusal) {
-        guard block.source.isHost else { throw .prefixOutsideNodeScope }
+        guard case .listener = block.scope else { throw .notListenerScope }
         try put(block)
     }
 
-    /// Writes a block of either form.
+    /// Writes a block of any scope.
     func put(_ block: Block) throws(BlockRefusal) {
         let clocks = BlockRecord.Clocks.now()
         let record = try BlockRecord(block, clocks: clocks, writer: generation)

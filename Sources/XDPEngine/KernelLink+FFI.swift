@@ -64,6 +64,11 @@ package final class KernelLink: Sendable {
         _ = try Errno.check(Int(unsafe bpf_obj_pin(descriptor.rawValue, path)))
     }
 
+    /// Takes the program off the interface now. Closing or unpinning alone does so a little later.
+    func detach() throws(Errno) {
+        _ = try Errno.check(Int(bpf_link_detach(descriptor.rawValue)))
+    }
+
     /// The link's and its program's kernel numbers and its interface; 0: the interface is gone.
     struct Facts: Equatable {
         var link: UInt32

@@ -68,7 +68,15 @@ struct PinDirectory: Equatable, Sendable {
             .map { PinDirectory.unescaped(String($0.dropFirst("link_".count))) }
     }
 
-    /// Removes every pin of this layout and the folder.
+    /// Takes the shield off an interface and removes its pin. Nothing there is no error.
+    func removeLink(interface: String) throws(Errno) {
+        let path = linkPath(interface: interface)
+        try? KernelLink.open(pinnedAt: path).detach()
+        try FileSystem.remove(path)
+    }
+
+    /// Removes every pin of this layout and the folder; programs stay on their interfaces where
+    /// another pin holds them.
     func removeAll() throws(Errno) {
         guard FileSystem.kind(of: path) != nil else { return }
         for name in try FileSystem.names(in: path) {

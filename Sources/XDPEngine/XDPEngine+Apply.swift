@@ -89,13 +89,15 @@ extension XDPEngine {
             config.syn_rate = ShieldMaps.rate(state.synRate)
         }
         config.flags |= MESH_CONFIG_SOURCES.rawValue
-        config.flags &= ~MESH_CONFIG_PREFIX_BLOCKS.rawValue
-        if try object.maps["block_prefixes"]?.keys().isEmpty == false {
-            config.flags |= MESH_CONFIG_PREFIX_BLOCKS.rawValue
-        }
+        config.flags &= ~XDPEngine.scopeFlagMask
+        config.flags |= scopeFlags(state)
         config.sample_mask = XDPEngine.sampleMask
         try map.update(key, Layout.bytes(of: config))
     }
+
+    private static let scopeFlagMask =
+        MESH_CONFIG_NODE_BLOCKS.rawValue | MESH_CONFIG_GATEWAY_BLOCKS.rawValue
+        | MESH_CONFIG_PREFIX_BLOCKS.rawValue
 
     /// One sample in 64 drops of a reason on a core, the first included.
     static let sampleMask: UInt32 = 63

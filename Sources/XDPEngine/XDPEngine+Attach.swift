@@ -74,7 +74,7 @@ extension XDPEngine {
             let isWanted =
                 configuration.mode == .automatic || configuration.mode.rawValue == mode.rawValue
             guard facts.interface == index, isWanted else {
-                try FileSystem.remove(path)
+                try pins.removeLink(interface: name)
                 return false
             }
             try link.replace(with: program, expecting: facts.program)

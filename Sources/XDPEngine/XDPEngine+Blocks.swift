@@ -35,13 +35,36 @@ extension XDPEngine {
             guard let writer = writerLocked(state) else { return .off }
             do throws(BlockRefusal) {
                 try writer.put(block)
-                if !block.source.isHost { try? refreshConfig(&state) }
+                noteScopes([block], &state)
                 return nil
             } catch {
                 return error
             }
         }
         if let refusal { throw refusal }
+    }
+
+    /// Tells the shield which scopes to look at, where blocks of wider scopes came or went.
+    private func noteScopes(_ changed: [Block], _ state: inout State) {
+        let isWide = changed.contains { block in
+            if case .listener = block.scope { false } else { true }
+        }
+        if isWide { try? refreshConfig(&state) }
+    }
+
+    /// Flags for the scopes that have blocks now.
+    func scopeFlags(_ state: State) -> UInt32 {
+        guard let writer = writerLocked(state) else { return 0 }
+        var flags: UInt32 = 0
+        for entry in entries(of: writer) {
+            switch entry.block.scope {
+            case .node where entry.block.source.isHost: flags |= MESH_CONFIG_NODE_BLOCKS.rawValue
+            case .node: flags |= MESH_CONFIG_PREFIX_BLOCKS.rawValue
+            case .gateway: flags |= MESH_CONFIG_GATEWAY_BLOCKS.rawValue
+            case .listener: break
+            }
+        }
+        return flags
     }
 
     /// Lifts blocks of a source.
@@ -119,7 +142,7 @@ extension XDPEngine {
                 guard remove(entry, isSweep: entry.isExpired) else { continue }
                 removed.append(entry.block)
             }
-            if removed.contains(where: { !$0.source.isHost }) { try? refreshConfig(&state) }
+            noteScopes(removed, &state)
             return .success(removed)
         }
         return try result.get()

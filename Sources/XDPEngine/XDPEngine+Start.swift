@@ -119,7 +119,7 @@ extension XDPEngine {
     private func dropForgottenLinks(_ state: inout State, keeping names: [String]) {
         guard let pins = state.pins else { return }
         for name in pins.linkedInterfaces() where !names.contains(name) {
-            _ = try? FileSystem.remove(pins.linkPath(interface: name))
+            try? pins.removeLink(interface: name)
         }
     }
 }

@@ -95,7 +95,9 @@ package final class XDPEngine: Sendable {
 
     static func removePins(_ pins: PinDirectory) throws(Errno) {
         for layout in pins.otherLayouts() + [pins.layout] {
-            try pins.with(layout: layout).removeAll()
+            let folder = pins.with(layout: layout)
+            for name in folder.linkedInterfaces() { try folder.removeLink(interface: name) }
+            try folder.removeAll()
         }
         try FileSystem.removeDirectory(pins.nodePath)
     }

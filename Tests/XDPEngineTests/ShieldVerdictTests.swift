@@ -52,6 +52,14 @@ import Testing
         #expect(try shield.reason(ShieldFixture.tcp(9999)) == .passClean)
     }
 
+    @Test func aWorkerBlocksAtListenerScopeOnly() throws {
+        let shield = try ShieldFixture()
+        let writer = try #require(shield.engine.state.withLock { shield.engine.writerLocked($0) })
+        #expect(throws: BlockRefusal.notListenerScope) { try writer.write(ShieldFixture.block()) }
+        try writer.write(ShieldFixture.block(scope: .listener(web), port: 80))
+        #expect(try shield.reason(ShieldFixture.tcp(80)) == .dropBlockListener)
+    }
+
     @Test func anExpiredBlockPassesAndIsSweptWithItsCount() throws {
         let shield = try ShieldFixture()
         try shield.engine.addBlock(ShieldFixture.block(seconds: -1))
@@ -135,7 +143,7 @@ import Testing
         #expect(try shield.reason(ShieldFixture.tcp(80)) == .passAllowed)
         #expect(throws: BlockRefusal.self) { try shield.engine.addBlock(ShieldFixture.block()) }
         let writer = try #require(shield.engine.state.withLock { shield.engine.writerLocked($0) })
-        try writer.write(ShieldFixture.block())
+        try writer.write(ShieldFixture.block(scope: .listener(web), port: 80))
         #expect(try shield.reason(ShieldFixture.tcp(80)) == .passAllowed)
         #expect(shield.engine.blocks().first?.packetCount == 0)
     }
@@ -224,7 +232,8 @@ import Testing
         let shield = try ShieldFixture()
         let writer = try #require(shield.engine.state.withLock { shield.engine.writerLocked($0) })
         for index in 0..<5000 {
-            try writer.write(ShieldFixture.block(IPAddress(v4: 0x0b00_0000 + UInt32(index))))
+            let source = IPAddress(v4: 0x0b00_0000 + UInt32(index))
+            try writer.write(ShieldFixture.block(source, scope: .listener(web), port: 80))
         }
         #expect(shield.engine.blocks().count == 5000)
     }

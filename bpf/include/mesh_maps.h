@@ -98,11 +98,16 @@ struct mesh_block {
     uint8_t text[MESH_BLOCK_TEXT_BYTES];
 };
 
-/* Key of the prefix tries. The family (4 or 6) counts as the first 32 bits of every prefix. */
+/*
+ * Key of the prefix tries. The family (4 or 6) counts as the first 32 bits of every prefix. What
+ * follows the bit count is a multiple of 8 bytes, for the kernel puts the value right behind it: an
+ * atomic addition across two cache lines costs over a microsecond.
+ */
 struct mesh_prefix {
     uint32_t bit_count;
     uint32_t family;
     uint32_t words[4]; /* network byte order; IPv4 in the first alone */
+    uint32_t reserved;
 };
 
 /* Value of `allow`. */
@@ -163,6 +168,8 @@ enum mesh_config_flag {
     MESH_CONFIG_SOURCES = 8,          /* keep `sources` */
     MESH_CONFIG_DENY_WIDE_V4 = 16,    /* `deny` has prefixes that the filter cannot hold */
     MESH_CONFIG_DENY_WIDE_V6 = 32,
+    MESH_CONFIG_NODE_BLOCKS = 64,     /* `blocks` has entries at node scope */
+    MESH_CONFIG_GATEWAY_BLOCKS = 128, /* `blocks` has entries at Gateway scope */
 };
 
 /* A rate that one source may reach. */
@@ -200,6 +207,7 @@ struct mesh_event {
 };
 
 _Static_assert(sizeof(struct mesh_block_key) == 24, "no padding");
+_Static_assert((sizeof(struct mesh_prefix) - 4) % 8 == 0, "values of tries are aligned");
 _Static_assert(sizeof(struct mesh_block_head) == 64, "one cache line");
 _Static_assert(sizeof(struct mesh_block) == 64 + MESH_BLOCK_TEXT_BYTES, "no padding");
 _Static_assert(sizeof(struct mesh_destination_key) == 20, "no padding");
