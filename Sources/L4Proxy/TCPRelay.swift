@@ -28,6 +28,8 @@ package final class TCPRelay: EventHandler {
         var isScheduled = false
         var tries: UInt8 = 0
         var route: Int32
+        /// An endpoint to use in the place of the route's destination.
+        var override: SocketAddress?
         var peer: SocketAddress
         var destination: SocketAddress
     }
@@ -77,18 +79,19 @@ package final class TCPRelay: EventHandler {
     /// - Parameters:
     ///   - route: the relay number.
     ///   - destination: the address the client dialled.
-    ///   - override: endpoints to use instead of the route's own destination.
+    ///   - override: an endpoint to use in the place of the route's own destination.
     package func adopt(
         _ fd: Int32,
         peer: SocketAddress,
         route: Int32,
-        destination: SocketAddress
+        destination: SocketAddress,
+        override: SocketAddress? = nil
     ) {
         guard routes[route] != nil else {
             loop.network.close(fd)
             return
         }
-        var pair = Pair(route: route, peer: peer, destination: destination)
+        var pair = Pair(route: route, override: override, peer: peer, destination: destination)
         pair.client.fd = fd
         pair.client.isReadable = true
         guard let handle = pairs.insert(pair) else {
@@ -140,7 +143,7 @@ package final class TCPRelay: EventHandler {
         var source: SocketAddress?
         let target: SocketAddress
         switch route.destination {
-        case .original: target = pair.destination
+        case .original: target = pair.override ?? pair.destination
         case .originalKeepingSource:
             target = pair.destination
             source = SocketAddress(pair.peer.ip, 0)

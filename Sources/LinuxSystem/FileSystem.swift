@@ -34,20 +34,6 @@ package enum FileSystem {
         String(decoding: try read(path, byteLimit: byteLimit), as: UTF8.self)
     }
 
-    /// The names in a directory, `.` and `..` left out, in no order.
-    package static func list(_ path: String) throws(Errno) -> [String] {
-        guard let directory = unsafe opendir(path) else { throw .current() }
-        defer { _ = unsafe closedir(directory) }
-        var names: [String] = []
-        while let entry = unsafe readdir(directory) {
-            let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-                unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            if name != "." && name != ".." { names.append(name) }
-        }
-        return names
-    }
-
     /// Replaces a file in one step: a file beside it is written, flushed to disk and renamed.
     package static func replace(
         _ path: String,

@@ -76,7 +76,8 @@ package struct Wakeup: ~Copyable, Sendable {
 }
 
 /// A set of watched descriptors (`epoll(7)`).
-@safe package final class Epoll {
+// SAFETY: `add` and `remove` are system calls; `wait` and the events belong to one thread.
+@safe package final class Epoll: @unchecked Sendable {
     /// Events taken at once.
     package static let batch = 256
 

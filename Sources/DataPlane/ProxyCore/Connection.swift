@@ -52,6 +52,8 @@ package struct Connection: BitwiseCopyable {
     var fd: Int32
     var role: Role
     var flags: Flags = []
+    /// The network namespace its exchanges connect from, a descriptor; -1 for the node's own.
+    var origin: Int32 = -1
     /// The entry point it came in by; -1 upstream.
     var entry: Int32 = -1
     var peer: SocketAddress

@@ -7,11 +7,15 @@ package struct PortConfiguration: Sendable {
     package var entry: Int32
     /// Whether TLS is terminated; the worker's host table of this number then applies.
     package var tlsHosts: Int32
+    /// The network namespace to connect to endpoints from, a descriptor that stays open; -1 for the
+    /// node's own.
+    package var origin: Int32
 
-    /// Makes a configuration; -1 for cleartext.
-    package init(entry: Int32, tlsHosts: Int32 = -1) {
+    /// Makes a configuration; -1 for cleartext, and for the node's own namespace.
+    package init(entry: Int32, tlsHosts: Int32 = -1, origin: Int32 = -1) {
         self.entry = entry
         self.tlsHosts = tlsHosts
+        self.origin = origin
     }
 }
 
@@ -30,6 +34,7 @@ extension HTTPProxy {
     ) {
         var connection = Connection(fd: fd, role: .downstream, peer: peer, local: local)
         connection.entry = configuration.entry
+        connection.origin = configuration.origin
         connection.flags = [.readable, .detects]
         guard let handle = connections.insert(connection) else {
             counters.count(.connectionLimitHits)
@@ -385,6 +390,29 @@ extension HTTPProxy {
             case .upstream where connection.flags.contains(.pooled): retireIdle(handle)
             case .upstream: break
             }
+        }
+    }
+
+    /// Downstream connections that connect from a namespace.
+    package func connectionCount(origin: Int32) -> Int {
+        var count = 0
+        for index in 0..<connections.endIndex {
+            guard let handle = connections.handle(at: index) else { continue }
+            if connections[handle].role == .downstream && connections[handle].origin == origin {
+                count += 1
+            }
+        }
+        return count
+    }
+
+    /// Closes idle upstream connections that were made from a namespace.
+    package func dropIdle(origin: Int32) {
+        for index in 0..<connections.endIndex {
+            guard let handle = connections.handle(at: index),
+                connections[handle].flags.contains(.pooled),
+                connections[handle].origin == origin
+            else { continue }
+            retireIdle(handle)
         }
     }
 

@@ -17,9 +17,10 @@ extension HTTPProxy {
         exchanges[exchange].upstreamStartNanoseconds = loop.nowNanoseconds
         own(endpoint)
         let upstream: ConnectionHandle
-        if exchanges[exchange].tries == 1, let idle = takeIdle(endpoint) {
+        let origin = self.origin(of: exchange)
+        if exchanges[exchange].tries == 1, let idle = takeIdle(endpoint, origin) {
             upstream = idle
-        } else if let opened = openUpstream(endpoint) {
+        } else if let opened = openUpstream(endpoint, origin) {
             upstream = opened
         } else {
             retryOrFail(exchange, .upstreamConnectFailure)
@@ -89,14 +90,29 @@ extension HTTPProxy {
 
     // MARK: Connecting
 
-    private func openUpstream(_ endpoint: EngineEndpoint) -> ConnectionHandle? {
-        guard
-            let fd = try? loop.network.connect(
-                to: endpoint.address,
-                from: nil,
-                SocketConfiguration()
-            )
-        else { return nil }
+    /// The namespace that an exchange's client lives in.
+    private func origin(of exchange: ExchangeHandle) -> Int32 {
+        let downstream = exchanges[exchange].downstream
+        return connections.contains(downstream) ? connections[downstream].origin : -1
+    }
+
+    private func connect(to address: SocketAddress, from origin: Int32) throws(Errno) -> Int32 {
+        let network = loop.network
+        guard origin >= 0, let gate else {
+            return try network.connect(to: address, from: nil, SocketConfiguration())
+        }
+        var configuration = SocketConfiguration()
+        configuration.mark = originMark
+        return try gate.inside(origin) { () throws(Errno) -> Int32 in
+            try network.connect(to: address, from: nil, configuration)
+        }
+    }
+
+    private func openUpstream(
+        _ endpoint: EngineEndpoint,
+        _ origin: Int32
+    ) -> ConnectionHandle? {
+        guard let fd = try? connect(to: endpoint.address, from: origin) else { return nil }
         var connection = Connection(
             fd: fd,
             role: .upstream,
@@ -104,6 +120,7 @@ extension HTTPProxy {
             local: SocketAddress(.anyIPv6, 0)
         )
         connection.flags = [.connecting]
+        connection.origin = origin
         connection.endpoint = endpoint.slot
         connection.endpointGeneration = endpoint.generation
         guard let handle = connections.insert(connection) else {
@@ -210,7 +227,7 @@ extension HTTPProxy {
         exchanges[exchange].tries += 1
         exchanges[exchange].upstreamAddress = endpoint.address
         own(endpoint)
-        guard let upstream = openUpstream(endpoint) else {
+        guard let upstream = openUpstream(endpoint, origin(of: exchange)) else {
             waiting.clear(pool)
             fail(exchange, status: 503, .upstreamConnectFailure)
             return
@@ -221,9 +238,21 @@ extension HTTPProxy {
 
     // MARK: Pool
 
-    private func takeIdle(_ endpoint: EngineEndpoint) -> ConnectionHandle? {
-        let index = endpoints[endpoint.slot].idleHead
-        guard index >= 0, let handle = connections.handle(at: index) else { return nil }
+    /// Idle connections looked at for one of the same namespace.
+    private static let idleSearchMax = 64
+
+    private func takeIdle(_ endpoint: EngineEndpoint, _ origin: Int32) -> ConnectionHandle? {
+        var index = endpoints[endpoint.slot].idleHead
+        var found: ConnectionHandle?
+        for _ in 0..<HTTPProxy.idleSearchMax {
+            guard index >= 0, let handle = connections.handle(at: index) else { return nil }
+            if connections[handle].origin == origin {
+                found = handle
+                break
+            }
+            index = connections[handle].poolNext
+        }
+        guard let handle = found else { return nil }
         precondition(
             connections[handle].endpoint == endpoint.slot
                 && connections[handle].endpointGeneration == endpoint.generation

@@ -57,6 +57,9 @@ package final class HTTPProxy: EventHandler {
     var chainSetVersion: UInt32 = 0
     /// What filters are given.
     private(set) lazy var context = FilterContext(proxy: self)
+    /// Leads into clients' network namespaces; the mark of sockets made there.
+    package var gate: NamespaceGate?
+    package var originMark: UInt32 = 0
     /// Decides on and writes a block, at once, on this thread; returns whether it was granted.
     package var blockSink: ((BlockRequest) -> Bool)?
     /// Reads what the packet layer saw of a source.

@@ -7,6 +7,8 @@ package enum PortTarget: Sendable {
     case http(PortConfiguration)
     /// Bytes, handed to the relay with its own number for the port.
     case relay(Int32)
+    /// Redirected connections of a pod: where they go is asked of each.
+    case capture(Int32)
 }
 
 /// What a worker knows of one listening socket.
@@ -47,6 +49,8 @@ package final class Worker: ConnectionSink {
     package let proxy: HTTPProxy
     /// Takes connections whose target is the relay: descriptor, peer, binding, relay number.
     package var relay: ((Int32, SocketAddress, PortBinding, Int32) -> Void)?
+    /// Takes captured connections: descriptor, peer, capture number.
+    package var capture: ((Int32, SocketAddress, Int32) -> Void)?
     /// User-space enforcement of blocks, where the packet layer does not run: source, listener.
     package var admission: ((IPAddress, Int32, SocketAddress) -> AdmissionDecision)?
     private var ports: [Int32: PortBinding] = [:]
@@ -96,6 +100,12 @@ package final class Worker: ConnectionSink {
                 return
             }
             relay(fd, peer, binding, number)
+        case .capture(let number):
+            guard let capture else {
+                loop.network.close(fd)
+                return
+            }
+            capture(fd, peer, number)
         }
     }
 }

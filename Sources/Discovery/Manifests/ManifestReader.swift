@@ -59,7 +59,7 @@ package enum ManifestReader {
 
     /// The manifest files of a directory, sorted by name.
     package static func files(in directory: String) throws(Errno) -> [String] {
-        try FileSystem.list(directory).filter { name in
+        try FileSystem.names(in: directory).filter { name in
             !name.hasPrefix(".")
                 && [".yaml", ".yml", ".json"].contains { name.hasSuffix($0) }
         }.sorted().map { "\(directory)/\($0)" }
