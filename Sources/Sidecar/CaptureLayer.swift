@@ -54,13 +54,14 @@ package actor CaptureLayer: SnapshotConsumer {
     /// Status of every pod that is or was to be captured, sorted.
     package var statuses: [CaptureStatus] {
         let now = Clock.monotonicNanoseconds()
-        return (pods.values.map { pod in
-            var status = pod.status
-            if status.state == .pending {
-                status.uncapturedNanoseconds = now - pod.firstSeenNanoseconds
-            }
-            return status
-        } + refused.values).sorted { $0.pod < $1.pod }
+        return
+            (pods.values.map { pod in
+                var status = pod.status
+                if status.state == .pending {
+                    status.uncapturedNanoseconds = now - pod.firstSeenNanoseconds
+                }
+                return status
+            } + refused.values).sorted { $0.pod < $1.pod }
     }
 
     // MARK: Snapshots
@@ -431,7 +432,9 @@ enum CaptureListener {
         do throws(Errno) {
             let socket = try Socket.listen(on: address)
             var descriptors: [Int32] = []
-            for _ in 1..<max(count, 1) { descriptors.append(try socket.duplicate().release()) }
+            for _ in 1..<max(count, 1) {
+                descriptors.append(try OwnedFD(duplicating: socket.rawValue).release())
+            }
             descriptors.append(socket.release())
             return descriptors
         } catch {

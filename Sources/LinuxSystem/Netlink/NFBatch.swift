@@ -119,7 +119,8 @@ package enum NFBatch {
         return message
     }
 
-    private static func newRule(_ rule: NFRule, _ chain: String, _ table: String) -> NetlinkMessage {
+    private static func newRule(_ rule: NFRule, _ chain: String, _ table: String) -> NetlinkMessage
+    {
         var message = header(.newRule, [.create, .append], "rule \"\(rule.name)\"")
         message.attribute(1, table)
         message.attribute(2, chain)
