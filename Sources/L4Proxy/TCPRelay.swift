@@ -186,7 +186,9 @@ package final class TCPRelay: EventHandler {
         pairs[handle].isConnecting = false
         setDeadline(handle, limits.idleTimeout)
         pairs[handle].endpoint.isReadable = true
-        guard flush(handle, toEndpoint: true) else { return }
+        // A server that speaks first may have spoken with the same event.
+        copy(handle, fromClient: false)
+        guard pairs.contains(handle), flush(handle, toEndpoint: true) else { return }
         copy(handle, fromClient: true)
     }
 

@@ -23,7 +23,7 @@ enum DeployedFiles {
 
     /// The YAML files of a folder below `deploy/` but its kustomization, sorted.
     static func manifests(_ folder: String) throws -> [String] {
-        try FileSystem.list("\(DeployedFiles.folder)/\(folder)")
+        try FileSystem.names(in: "\(DeployedFiles.folder)/\(folder)")
             .filter { $0.hasSuffix(".yaml") && $0 != "kustomization.yaml" }
             .sorted()
     }

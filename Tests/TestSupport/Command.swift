@@ -1,0 +1,35 @@
+import Glibc
+
+/// Runs programs for tests: `ip`, `nft`, peers. The product itself runs none.
+public enum Command {
+    /// What a program left behind.
+    public struct Outcome: Sendable {
+        /// Its exit status; -1 when it could not be run.
+        public let status: Int32
+        /// What it wrote to standard output and error.
+        public let output: String
+    }
+
+    /// Runs a shell command and waits for it.
+    @discardableResult
+    public static func run(_ command: String) -> Outcome {
+        guard let stream = unsafe popen("\(command) 2>&1", "r") else {
+            return Outcome(status: -1, output: "popen failed")
+        }
+        var output = ""
+        var buffer = [CChar](repeating: 0, count: 4_096)
+        while unsafe fgets(&buffer, Int32(buffer.count), stream) != nil {
+            output += String(
+                decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) },
+                as: UTF8.self
+            )
+        }
+        let status = unsafe pclose(stream)
+        return Outcome(status: status >> 8 & 0xff, output: output)
+    }
+
+    /// A name that no other test of this or another process uses.
+    public static func uniqueName(_ prefix: String) -> String {
+        "\(prefix)\(getpid() % 10_000)\(UInt32.random(in: 0..<1_000))"
+    }
+}
