@@ -56,6 +56,9 @@ package actor IngressLayer: SnapshotConsumer {
     /// The addresses and ports each listener is reached by.
     package var listenerScopes: [ListenerID: [SocketAddress]] { scopes }
 
+    /// Takes no new connections: closes every listening socket. Connections and routes stay.
+    package func stopListening() async { await close(portsNotIn: []) }
+
     /// Addresses that listen now.
     package var listeningAddresses: [SocketAddress] {
         open.keys.map(\.address).sorted { ($0.ip, $0.port) < ($1.ip, $1.port) }

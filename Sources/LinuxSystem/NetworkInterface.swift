@@ -54,3 +54,41 @@ package struct DefaultRoutes: Equatable, Sendable {
         interfaces = names.sorted()
     }
 }
+
+extension NetworkInterface {
+    /// The addresses of all interfaces that are up (`getifaddrs(3)`), each once, sorted; without
+    /// link-local ones, which mean nothing apart from their link.
+    package static func addresses() -> [IPAddress] {
+        var first: UnsafeMutablePointer<ifaddrs>?
+        guard unsafe getifaddrs(&first) == 0 else { return [] }
+        defer { unsafe freeifaddrs(first) }
+        var found: Set<IPAddress> = []
+        var current = unsafe first
+        while let entry = unsafe current {
+            unsafe current = entry.pointee.ifa_next
+            guard unsafe entry.pointee.ifa_flags & UInt32(IFF_UP) != 0,
+                let socketAddress = unsafe entry.pointee.ifa_addr,
+                let address = unsafe address(of: socketAddress)
+            else { continue }
+            if !address.isLinkLocal { found.insert(address) }
+        }
+        return found.sorted()
+    }
+
+    private static func address(of raw: UnsafeMutablePointer<sockaddr>) -> IPAddress? {
+        switch Int32(unsafe raw.pointee.sa_family) {
+        case AF_INET:
+            return unsafe raw.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {
+                IPAddress(v4: UInt32(bigEndian: unsafe $0.pointee.sin_addr.s_addr))
+            }
+        case AF_INET6:
+            return unsafe raw.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) { pointer in
+                let bytes = unsafe withUnsafeBytes(of: pointer.pointee.sin6_addr) {
+                    unsafe Array($0)
+                }
+                return IPAddress(networkBytes: bytes)
+            }
+        default: return nil
+        }
+    }
+}

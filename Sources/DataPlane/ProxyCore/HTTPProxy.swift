@@ -28,8 +28,10 @@ package final class HTTPProxy: EventHandler {
     /// Fields of the response in hand.
     let responseFields = Table<HeaderField>(count: 256, repeating: HeaderField())
     let endpoints: EndpointTable
-    let counters = EngineCounters()
-    let traffic: TrafficTables
+    /// What this worker counts.
+    package let counters = EngineCounters()
+    /// What this worker counts by listener, route and cluster.
+    package let traffic: TrafficTables
     let accessLog: AccessLog?
     /// The configuration in force.
     var view = RoutingView()

@@ -1,0 +1,77 @@
+import Addressing
+import DataPlane
+import LinuxSystem
+import MeshModel
+import TrafficPolicy
+import XDPEngine
+
+/// Where one worker's verdicts are decided, checked and written, on its own thread: the safety
+/// rules, the one kernel-map write a worker may do, and its own user-space table.
+final class VerdictDesk {
+    private var rules = VerdictRules()
+    private var listeners: [Int32: ListenerID] = [:]
+    private var addresses: [ListenerID: [SocketAddress]] = [:]
+    private var table = UserspaceBlocks()
+    /// Writes into the packet layer; `nil` where it is off.
+    private var writer: BlockWriter?
+    private let made: (Block) -> Void
+
+    /// Makes a desk without rules of a snapshot.
+    ///
+    /// - Parameters:
+    ///   - made: hears of each block that was made, on the worker's thread.
+    init(made: @escaping (Block) -> Void) { self.made = made }
+
+    /// What a snapshot says about verdicts.
+    struct Settings: Sendable {
+        /// The never-list.
+        var neverList = NeverList()
+        /// Blocks that one plugin may ask for in a minute on one worker.
+        var blocksPerMinuteMax: UInt32 = 600
+        /// Listeners by slot.
+        var listeners: [Int32: ListenerID] = [:]
+        /// The addresses each listener is reached by.
+        var addresses: [ListenerID: [SocketAddress]] = [:]
+        /// Writes into the packet layer; `nil` where it is off.
+        var writer: BlockWriter?
+    }
+
+    /// Puts a snapshot's settings in force.
+    func install(_ settings: Settings) {
+        rules.neverList = settings.neverList
+        rules.limits.blocksPerMinuteMax = settings.blocksPerMinuteMax
+        listeners = settings.listeners
+        addresses = settings.addresses
+        writer = settings.writer
+    }
+
+    /// Decides about a connection before its first byte.
+    func admission(_ source: IPAddress, listener slot: Int32) -> AdmissionDecision {
+        guard !table.isEmpty, let listener = listeners[slot] else { return .admit }
+        return table.decide(source, listener: listener, now: Clock.wallNanoseconds())
+    }
+
+    /// Takes a block that was made elsewhere.
+    func add(_ block: Block) { table.add(block, now: Clock.wallNanoseconds()) }
+
+    /// Lifts every block of a source.
+    func remove(_ source: IPPrefix) { table.remove(source) }
+
+    /// Connections that a block refused on this worker.
+    func refusedCount(_ source: IPPrefix, _ scope: BlockScope) -> UInt64 {
+        table.refusedCount(source, scope)
+    }
+
+    /// Blocks that found no room in the user-space table.
+    var overflowCount: UInt64 { table.overflowCount }
+}
+
+extension Duration {
+    /// Whole nanoseconds; negative durations count as zero, long ones saturate.
+    var wholeNanoseconds: UInt64 {
+        guard self > .zero else { return 0 }
+        let (seconds, attoseconds) = components
+        let (scaled, overflow) = UInt64(seconds).multipliedReportingOverflow(by: 1_000_000_000)
+        return overflow ? .max / 2 : scaled + UInt64(attoseconds / 1_000_000_000)
+    }
+}

@@ -1,0 +1,116 @@
+import Addressing
+import Logging
+import Telemetry
+
+/// What the agent's own file says: only what belongs to the node.
+struct AgentConfiguration: Equatable, Sendable {
+    /// Where objects come from.
+    enum Source: Equatable, Sendable {
+        /// A watched directory of manifests.
+        case manifests(directory: String)
+        /// An API server by a kubeconfig file.
+        case kubeconfig(path: String)
+        /// The API server of the cluster this runs in, by its service account.
+        case inCluster
+    }
+
+    /// How addresses of the pool are made known.
+    enum Announcement: String, Equatable, Sendable, CaseIterable {
+        case none
+    }
+
+    /// What becomes of a captured pod's traffic when the agent cannot carry it.
+    enum FailMode: String, Equatable, Sendable, CaseIterable {
+        case closed
+        case open
+    }
+
+    /// Where access log lines go.
+    enum AccessLog: Equatable, Sendable {
+        case standardOutput
+        case file(path: String)
+        case off
+    }
+
+    /// Which interfaces carry the packet program.
+    enum Interfaces: Equatable, Sendable {
+        /// Those of the default routes.
+        case auto
+        /// By name; none: the packet layer is off.
+        case named([String])
+    }
+
+    /// How the packet program is attached.
+    enum PacketMode: String, Equatable, Sendable, CaseIterable {
+        case auto
+        case native
+        case generic
+        case off
+    }
+
+    /// The node's name; default: the host name.
+    var nodeName: String
+    /// The node's own addresses; `nil`: those of its interfaces.
+    var nodeAddresses: [IPAddress]?
+    /// Where objects come from.
+    var source: Source
+    /// Worker threads, 1...64; default: see `WorkerCount`.
+    var workerCount: Int
+    /// Whether Gateways are served.
+    var ingressIsEnabled = true
+    /// Addresses that Gateways may be given in manifest mode.
+    var addressPool: [IPPrefix] = []
+    /// How pool addresses are made known.
+    var announcement = Announcement.none
+    /// Where access log lines go.
+    var accessLog = AccessLog.standardOutput
+    /// Whether pods are captured.
+    var captureIsEnabled = true
+    /// What becomes of a captured pod's traffic when the agent cannot carry it.
+    var failMode = FailMode.closed
+    /// The SPIFFE trust domain of this mesh.
+    var trustDomain = "cluster.local"
+    /// The DNS domain of the cluster's Services.
+    var clusterDomain = "cluster.local"
+    /// Interfaces of the packet layer.
+    var packetInterfaces = Interfaces.named([])
+    /// How the packet program is attached.
+    var packetMode = PacketMode.auto
+    /// Where BPF objects are pinned.
+    var pinDirectory = "/sys/fs/bpf/martlet"
+    /// Where the status endpoint listens on TCP; `nil`: nowhere.
+    var statusAddress: SocketAddress? = SocketAddress(.loopbackIPv4, 15_020)
+    /// Where the status endpoint listens locally.
+    var statusSocket: String
+    /// The bearer token that TCP mutations need; `nil`: none are taken on TCP.
+    var statusToken: String?
+    /// Least level of log lines.
+    var logLevel = Logger.Level.info
+    /// How log lines are written.
+    var logFormat = LogOutput.Format.text
+
+    /// Whether the packet layer is asked for at all.
+    var packetLayerIsWanted: Bool {
+        packetMode != .off && packetInterfaces != .named([])
+    }
+
+    /// The directory of the node's lock, socket and state.
+    var runtimeDirectory: String { AgentConfiguration.runtimeDirectory(node: nodeName) }
+
+    /// The runtime directory of a node.
+    static func runtimeDirectory(node: String) -> String { "/run/martlet/\(node)" }
+
+    /// The directory that holds a path.
+    static func parent(of path: String) -> String {
+        guard let slash = path.lastIndex(of: "/"), slash != path.startIndex else { return "/" }
+        return String(path[..<slash])
+    }
+
+    /// The defaults of a node; the source still has to be named.
+    init(nodeName: String, source: Source, workerCount: Int) {
+        self.nodeName = nodeName
+        self.source = source
+        self.workerCount = workerCount
+        statusSocket = "\(AgentConfiguration.runtimeDirectory(node: nodeName))/status.sock"
+    }
+}

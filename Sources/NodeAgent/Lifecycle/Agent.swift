@@ -1,0 +1,197 @@
+import Addressing
+import DataPlane
+import Discovery
+import Ingress
+import LinuxSystem
+import Logging
+import MeshModel
+import Sidecar
+import Synchronization
+import Telemetry
+import XDPEngine
+
+/// The running agent: its parts, in the order they start, and the reverse in which they stop.
+final class Agent: Sendable {
+    /// Time for exchanges in hand to end at a drain, within the 30 s Kubernetes allows a pod.
+    static let drainGraceMax = Duration.seconds(25)
+
+    let configuration: AgentConfiguration
+    let log: LogOutput
+    let logger: Logger
+    let nodeAddresses: [IPAddress]
+    let metrics = MetricRegistry()
+    let limits = LimitRegistry()
+    let totals = EngineTotals()
+    let engine: XDPEngine
+    let workers: WorkerParts
+    let assembler: EngineAssembler
+    let ingress: IngressLayer
+    let blocks: BlockService
+    /// `nil` where capture is off.
+    let capture: CaptureLayer?
+    private let captureFault: String?
+    let progress: LayerProgress
+    let source: ManifestSource
+    let startedAtNanoseconds = Clock.monotonicNanoseconds()
+    let snapshot = Mutex(MeshSnapshot())
+    let isDraining = Atomic<Bool>(false)
+    private let lock: NodeLock
+    private let control: LoopBound<EventLoop>
+    private let lanes: [[any SnapshotConsumer]]
+    private let madeBlocks: AsyncStream<Block>
+
+    /// Takes the node's lock and makes every part; nothing listens and nothing is attached yet.
+    init(_ configuration: AgentConfiguration, log: LogOutput) throws(AgentRefusal) {
+        self.configuration = configuration
+        self.log = log
+        logger = log.logger("agent")
+        lock = try NodeLock(
+            directory: configuration.runtimeDirectory,
+            nodeName: configuration.nodeName
+        )
+        let parts = AgentParts(configuration)
+        nodeAddresses = parts.nodeAddresses
+        engine = parts.engine
+        source = try parts.source()
+        let made = AsyncStream<Block>.makeStream(bufferingPolicy: .bufferingNewest(4_096))
+        madeBlocks = made.stream
+        do throws(Errno) {
+            let loop = try EventLoop()
+            control = LoopBound(loop, to: loop)
+            workers = try WorkerParts(configuration) { made.continuation.yield($0) }
+        } catch {
+            throw AgentRefusal("expected descriptors and a log for the workers, found \(error)")
+        }
+        blocks = BlockService(engine: engine, desks: workers.desks)
+        assembler = EngineAssembler(pool: workers.pool, factory: PluginFactory())
+        ingress = IngressLayer(
+            pool: workers.pool,
+            assembler: assembler,
+            setRelay: workers.setRelay
+        )
+        let coupled = CoupledIngress(
+            ingress: ingress,
+            assembler: assembler,
+            blocks: blocks,
+            engine: engine,
+            workerCount: configuration.workerCount,
+            protection: parts.protection
+        )
+        (capture, captureFault) = parts.capture(workers, assembler)
+        lanes = parts.lanes(ingress: coupled, capture: capture)
+        progress = LayerProgress(layers: lanes.joined().map(\.layer))
+    }
+
+    // MARK: Life
+
+    /// Starts everything: status first, so that others can watch the rest come up.
+    func start() throws(AgentRefusal) {
+        limits.publish(in: metrics)
+        EngineLimitList.add(to: limits, totals: totals)
+        totals.publish(in: metrics)
+        AgentMetrics.publish(self, in: metrics)
+        try startStatus()
+        for fault in engine.start() { logger.warning("\(fault)") }
+        for (layer, why) in offLayers.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
+            logger.notice("\(layer.rawValue) is off: \(why)")
+        }
+        do {
+            try workers.pool.start()
+        } catch {
+            throw AgentRefusal(
+                "expected to start \(configuration.workerCount) workers, found \(error)"
+            )
+        }
+        Task { await self.runSnapshots() }
+        Task { for await block in self.madeBlocks { await self.tell(block) } }
+        Task { await self.runClock() }
+        if let capture { Task { await capture.run() } }
+        logger.notice(
+            "node \(configuration.nodeName) runs with \(configuration.workerCount) workers"
+        )
+    }
+
+    /// Layers that are off, and why.
+    var offLayers: [Layer: String] {
+        var off: [Layer: String] = [:]
+        if !configuration.ingressIsEnabled { off[.ingress] = "ingress.enabled is false" }
+        if let captureFault { off[.capture] = captureFault }
+        if let reason = engine.status().offReason { off[.xdp] = reason }
+        return off
+    }
+
+    private func startStatus() throws(AgentRefusal) {
+        let access = StatusAccess(
+            token: configuration.statusToken,
+            agentUserID: ThisProcess.userID,
+            hostNames: [configuration.nodeName.lowercased(), ThisProcess.hostName.lowercased()]
+        )
+        let router = StatusRouter(subject: self, access: access)
+        let loop = control.ownedByThisThread
+        let server = StatusServer(loop: loop, router: router, limits: StatusLimits(limits))
+        do {
+            try FileSystem.makeDirectories(
+                AgentConfiguration.parent(of: configuration.statusSocket)
+            )
+            try server.listen(onPath: configuration.statusSocket)
+        } catch {
+            throw AgentRefusal(
+                "status.socket: expected to listen, found \(error): "
+                    + configuration.statusSocket
+            )
+        }
+        if let address = configuration.statusAddress {
+            do {
+                let bound = try server.listen(on: address)
+                logger.notice("status endpoint at http://\(bound)/")
+            } catch {
+                throw AgentRefusal("status.listen: expected to listen, found \(error): \(address)")
+            }
+        }
+        do {
+            try LoopThread.start(control, name: "martlet-ctl")
+        } catch {
+            throw AgentRefusal("expected to start the control loop, found \(error)")
+        }
+    }
+
+    private func runSnapshots() async {
+        let loop = SnapshotLoop(lanes: lanes, progress: progress, logger: logger)
+        let snapshots = await source.start()
+        await loop.run(snapshots) { snapshot in self.snapshot.withLock { $0 = snapshot } }
+    }
+
+    private func tell(_ block: Block) async {
+        let fields: Logger.Metadata = [
+            "source": "\(block.source)", "owner": "\(block.owner)", "reason": "\(block.reason)",
+        ]
+        logger.notice(block.dryRun ? "would block" : "blocked", metadata: fields)
+        await blocks.note(block)
+    }
+
+    /// What has to be done about once a second.
+    private func runClock() async {
+        await blocks.restore()
+        while !Task.isCancelled {
+            try? await Task.sleep(for: .seconds(1))
+            await blocks.sweep()
+        }
+    }
+
+    /// Stops: no new connections, exchanges in hand end within the grace, then the rest. Rules and
+    /// pins stay, so that captured pods stay closed and blocks stay in force.
+    func stop() async {
+        await drain()
+        let deadline = ContinuousClock.now + Agent.drainGraceMax
+        while ContinuousClock.now < deadline, await workers.pool.activeCount() > 0 {
+            try? await Task.sleep(for: .milliseconds(50))
+        }
+        let left = await workers.pool.activeCount()
+        if left > 0 { logger.warning("\(left) connections did not end within the grace") }
+        workers.pool.stop()
+        engine.stop(keepPinned: true)
+        control.stop()
+        _ = try? FileSystem.remove(configuration.statusSocket)
+        logger.notice("node \(configuration.nodeName) has stopped")
+    }
+}

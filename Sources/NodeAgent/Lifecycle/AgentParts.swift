@@ -1,0 +1,122 @@
+import Addressing
+import DataPlane
+import Discovery
+import LinuxSystem
+import MeshModel
+import Sidecar
+import XDPEngine
+
+/// Makes the parts of an agent that follow from its configuration alone.
+struct AgentParts {
+    private let configuration: AgentConfiguration
+    /// The node's addresses: as configured, else those of its interfaces.
+    let nodeAddresses: [IPAddress]
+    /// The packet layer, off until it starts.
+    let engine: XDPEngine
+    /// What may never be blocked, as of now.
+    let protection: @Sendable () -> ProtectionSources
+
+    /// Makes them; nothing of the system is touched.
+    init(_ configuration: AgentConfiguration) {
+        self.configuration = configuration
+        let nodeAddresses = configuration.nodeAddresses ?? NetworkInterface.addresses()
+        self.nodeAddresses = nodeAddresses
+        let protection = { @Sendable in
+            ProtectionSources.current(nodeAddresses: nodeAddresses, apiEndpoints: [])
+        }
+        self.protection = protection
+        engine = XDPEngine(AgentParts.packetLayer(configuration)) { snapshot in
+            DesiredShield(
+                policies: snapshot.sourcePolicies.values.sorted { $0.key < $1.key },
+                listeners: snapshot.listeners,
+                nodeAddresses: nodeAddresses,
+                protected: protection().protectedSources(snapshot)
+            )
+        }
+    }
+
+    /// The packet layer's own configuration.
+    static func packetLayer(_ configuration: AgentConfiguration) -> XDPConfiguration {
+        let interfaces: XDPConfiguration.Interfaces
+        switch configuration.packetInterfaces {
+        case .auto: interfaces = .automatic
+        case .named(let names): interfaces = names.isEmpty ? .none : .named(names)
+        }
+        return XDPConfiguration(
+            interfaces: interfaces,
+            mode: XDPConfiguration.Mode(rawValue: configuration.packetMode.rawValue) ?? .automatic,
+            pinDirectory: configuration.pinDirectory,
+            nodeName: configuration.nodeName
+        )
+    }
+
+    /// Where snapshots come from.
+    func source() throws(AgentRefusal) -> ManifestSource {
+        switch configuration.source {
+        case .manifests(let directory):
+            guard FileSystem.kind(of: directory) == .directory else {
+                throw AgentRefusal(
+                    "sources.manifests: expected a directory, found none: \(directory)"
+                )
+            }
+            return ManifestSource(path: directory, settings: settings)
+        case .kubeconfig, .inCluster:
+            throw AgentRefusal("sources.kubernetes: expected a manifest directory")
+        }
+    }
+
+    /// What reducing needs to know of this node.
+    var settings: ReduceSettings {
+        var isManifestMode = false
+        if case .manifests = configuration.source { isManifestMode = true }
+        return ReduceSettings(nodeName: configuration.nodeName, isManifestMode: isManifestMode)
+    }
+
+    /// The capture of pods, or why it is off.
+    func capture(
+        _ workers: WorkerParts,
+        _ assembler: EngineAssembler
+    ) -> (layer: CaptureLayer?, fault: String?) {
+        guard configuration.captureIsEnabled else { return (nil, "capture.enabled is false") }
+        let needed = Capability.allCases.filter { !$0.isHeld }
+        guard needed.isEmpty else {
+            let names = needed.map(\.rawValue).joined(separator: ", ")
+            return (nil, "expected the capabilities to enter pods, found none of \(names)")
+        }
+        do {
+            let layer = try CaptureLayer(
+                pool: workers.pool,
+                assembler: assembler,
+                tools: workers.captureTools
+            )
+            return (layer, nil)
+        } catch {
+            return (nil, "expected a namespace thread and netlink, found \(error)")
+        }
+    }
+
+    /// The layers that are on, in lanes that do not wait for each other.
+    func lanes(
+        ingress: any SnapshotConsumer,
+        capture: CaptureLayer?
+    ) -> [[any SnapshotConsumer]] {
+        var lanes: [[any SnapshotConsumer]] = []
+        if configuration.ingressIsEnabled { lanes.append([ingress]) }
+        if let capture { lanes.append([capture]) }
+        if configuration.packetLayerIsWanted { lanes.append([engine]) }
+        return lanes
+    }
+}
+
+/// What the kernel must allow for capture (`capabilities(7)`), by bit.
+private enum Capability: String, CaseIterable {
+    case networkAdministration = "CAP_NET_ADMIN"
+    case systemAdministration = "CAP_SYS_ADMIN"
+
+    var isHeld: Bool {
+        switch self {
+        case .networkAdministration: ThisProcess.capabilities >> 12 & 1 == 1
+        case .systemAdministration: ThisProcess.capabilities >> 21 & 1 == 1
+        }
+    }
+}

@@ -1,0 +1,200 @@
+import DataPlane
+import L4Proxy
+import MeshModel
+import Synchronization
+import Telemetry
+
+/// What the workers counted, summed, as of the last `refresh`. Workers' counts are plain numbers of
+/// their own threads: they are asked for, never read across.
+final class EngineTotals: Sendable {
+    private struct Totals {
+        var counters = [UInt64](repeating: 0, count: EngineCounter.allCases.count)
+        var relay = RelayCounters()
+        var relayPairCount = 0
+        var connectionCount = 0
+        var rows: [TrafficTables.Kind: [(name: String, row: TrafficRow)]] = [:]
+        var blockOverflowCount: UInt64 = 0
+    }
+
+    private let totals = Mutex(Totals())
+
+    /// Makes totals of zero.
+    init() {}
+
+    /// Asks every worker.
+    func refresh(_ parts: WorkerParts, _ names: EngineNames) async {
+        var next = Totals()
+        let listeners = names.listeners.sorted { $0.key < $1.key }
+        let routes = names.routes.sorted { $0.key < $1.key }
+        let clusters = names.clusters.sorted { $0.key < $1.key }
+        let slots: [TrafficTables.Kind: [Int32]] = [
+            .listener: listeners.map(\.value), .route: routes.map(\.value),
+            .cluster: clusters.map(\.value),
+        ]
+        next.rows[.listener] = listeners.map { ($0.key, TrafficRow()) }
+        next.rows[.route] = routes.map { ($0.key, TrafficRow()) }
+        next.rows[.cluster] = clusters.map { ($0.key.description, TrafficRow()) }
+        let answers = await parts.pool.perform { worker in
+            let rows = slots.reduce(into: [:]) { rows, kind in
+                rows[kind.key] = worker.proxy.traffic.rows(kind.key, kind.value)
+            }
+            return (worker.proxy.counters.values, worker.proxy.activeCount, rows)
+        }
+        for case .some((let counters, let active, let rows)) in answers {
+            for index in counters.indices { next.counters[index] &+= counters[index] }
+            next.connectionCount += active
+            for (kind, values) in rows {
+                for index in values.indices { next.rows[kind]?[index].row.add(values[index]) }
+            }
+        }
+        for relay in parts.relays {
+            guard let answer = await relay.perform({ ($0.counters, $0.pairCount) }) else {
+                continue
+            }
+            next.relay.add(answer.0)
+            next.relayPairCount += answer.1
+        }
+        for desk in parts.desks {
+            next.blockOverflowCount &+= await desk.perform { $0.overflowCount } ?? 0
+        }
+        let result = next
+        totals.withLock { $0 = result }
+    }
+
+    /// One of the engine's counters.
+    func value(_ counter: EngineCounter) -> UInt64 {
+        totals.withLock { $0.counters[counter.rawValue] }
+    }
+
+    /// The relays' counters.
+    var relay: RelayCounters { totals.withLock(\.relay) }
+
+    /// Blocks that found no room in a worker's table.
+    var blockOverflowCount: UInt64 { totals.withLock(\.blockOverflowCount) }
+
+    // MARK: Metrics
+
+    /// Shows everything in a registry.
+    func publish(in registry: MetricRegistry) {
+        for counter in EngineCounter.allCases where !counter.metricName.contains("_limit_") {
+            let definition = CounterDefinition(
+                counter.metricName,
+                help: EngineTotals.help(counter)
+            )
+            registry.samples(definition) { [MetricSample([], Double(self.value(counter)))] }
+        }
+        publishGauges(in: registry)
+        publishRelay(in: registry)
+        publishTraffic(.listener, "listener", in: registry)
+        publishTraffic(.route, "route", in: registry)
+        publishTraffic(.cluster, "cluster", in: registry)
+    }
+
+    private static func help(_ counter: EngineCounter) -> String {
+        "What the HTTP engine counted as \(counter), over all workers."
+    }
+
+    private func publishGauges(in registry: MetricRegistry) {
+        let connections = CounterDefinition(
+            "martlet_downstream_connections",
+            help: "Open connections of clients.",
+            kind: .gauge
+        )
+        registry.samples(connections) {
+            [MetricSample([], Double(self.totals.withLock(\.connectionCount)))]
+        }
+        let pairs = CounterDefinition(
+            "martlet_relay_connections",
+            help: "Open relayed TCP connections.",
+            kind: .gauge
+        )
+        registry.samples(pairs) {
+            [MetricSample([], Double(self.totals.withLock(\.relayPairCount)))]
+        }
+    }
+
+    private func publishRelay(in registry: MetricRegistry) {
+        let values: [(String, String, @Sendable (RelayCounters) -> UInt64)] = [
+            ("martlet_relay_connections_total", "Relayed TCP connections.", { $0.connections }),
+            ("martlet_relay_upstream_bytes_total", "Bytes relayed to endpoints.", { $0.bytesUp }),
+            (
+                "martlet_relay_downstream_bytes_total", "Bytes relayed to clients.",
+                { $0.bytesDown }
+            ),
+            (
+                "martlet_relay_connect_failures_total",
+                "Relayed connections whose endpoints could not be reached.",
+                { $0.connectFailures }
+            ),
+        ]
+        for (name, help, read) in values {
+            registry.samples(CounterDefinition(name, help: help)) {
+                [MetricSample([], Double(read(self.relay)))]
+            }
+        }
+    }
+
+    private func publishTraffic(
+        _ kind: TrafficTables.Kind,
+        _ label: String,
+        in registry: MetricRegistry
+    ) {
+        let rows: @Sendable () -> [(name: String, row: TrafficRow)] = {
+            self.totals.withLock { $0.rows[kind] ?? [] }
+        }
+        let requests = CounterDefinition(
+            "martlet_\(label)_requests_total",
+            help: "Requests by \(label) and class of status."
+        )
+        registry.samples(requests) { rows().flatMap { EngineTotals.requests(label, $0) } }
+        let received = CounterDefinition(
+            "martlet_\(label)_request_body_bytes_total",
+            help: "Bytes of request bodies by \(label)."
+        )
+        registry.samples(received) {
+            rows().map { MetricSample([MetricLabel(label, $0.name)], Double($0.row.bytesReceived)) }
+        }
+        let sent = CounterDefinition(
+            "martlet_\(label)_response_body_bytes_total",
+            help: "Bytes of response bodies by \(label)."
+        )
+        registry.samples(sent) {
+            rows().map { MetricSample([MetricLabel(label, $0.name)], Double($0.row.bytesSent)) }
+        }
+        let durations = CounterDefinition(
+            "martlet_\(label)_request_duration_seconds",
+            help: "Time from a request's head to the end of its response, by \(label)."
+        )
+        registry.histograms(durations) { rows().map { EngineTotals.durations(label, $0) } }
+    }
+
+    private static func requests(
+        _ label: String,
+        _ row: (name: String, row: TrafficRow)
+    ) -> [MetricSample] {
+        row.row.requests.indices.map { index in
+            let code = index == 0 ? "aborted" : "\(index)xx"
+            let labels = [MetricLabel(label, row.name), MetricLabel("code", code)]
+            return MetricSample(labels, Double(row.row.requests[index]))
+        }
+    }
+
+    private static func durations(
+        _ label: String,
+        _ row: (name: String, row: TrafficRow)
+    ) -> HistogramSample {
+        var count: UInt64 = 0
+        var buckets: [(bound: Double, count: UInt64)] = []
+        for (index, bound) in TrafficRow.durationBounds.enumerated() {
+            count &+= row.row.durations[index]
+            buckets.append((Double(bound) / 1e9, count))
+        }
+        count &+= row.row.durations[TrafficRow.durationBounds.count]
+        return HistogramSample(
+            [MetricLabel(label, row.name)],
+            buckets: buckets,
+            sum: Double(row.row.durationSum) / 1e9,
+            count: count
+        )
+    }
+}

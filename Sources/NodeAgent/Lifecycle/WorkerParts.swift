@@ -1,0 +1,86 @@
+import Addressing
+import DataPlane
+import L4Proxy
+import LinuxSystem
+import MeshModel
+import Sidecar
+
+/// The workers with what other modules bring to each of them, by worker number.
+struct WorkerParts: Sendable {
+    /// The workers.
+    let pool: WorkerPool
+    /// The TCP relay of each.
+    let relays: [LoopBound<TCPRelay>]
+    /// The verdict desk of each.
+    let desks: [LoopBound<VerdictDesk>]
+    /// What takes captured connections, of each.
+    let dispatchers: [LoopBound<CaptureDispatcher>]
+
+    /// Makes workers; they do nothing until the pool starts.
+    ///
+    /// - Parameters:
+    ///   - blockMade: hears of blocks that plugins made, on the worker's thread.
+    init(
+        _ configuration: AgentConfiguration,
+        blockMade: @escaping @Sendable (Block) -> Void
+    ) throws(Errno) {
+        var relays: [LoopBound<TCPRelay>] = []
+        var desks: [LoopBound<VerdictDesk>] = []
+        var dispatchers: [LoopBound<CaptureDispatcher>] = []
+        let gates = (0..<configuration.workerCount).map { _ in try? NamespaceGate() }
+        pool = try WorkerPool(
+            count: configuration.workerCount,
+            accessLog: WorkerParts.logPath(configuration.accessLog),
+            seed: UInt64.random(in: 0 ... .max)
+        ) { worker in
+            let relay = TCPRelay(loop: worker.loop, gate: gates[worker.number])
+            let desk = VerdictDesk(made: blockMade)
+            worker.proxy.gate = gates[worker.number]
+            worker.proxy.originMark = CaptureConstants.ownMark
+            worker.relay = { fd, peer, binding, number in
+                let local =
+                    binding.local.ip.isUnspecified
+                    ? worker.loop.network.localAddress(fd) : binding.local
+                relay.adopt(fd, peer: peer, route: number, destination: local)
+            }
+            worker.admission = { source, listener, _ in
+                desk.admission(source, listener: listener)
+            }
+            let dispatcher = CaptureDispatcher(worker: worker, relay: relay)
+            dispatchers.append(LoopBound(dispatcher, to: worker.loop))
+            relays.append(LoopBound(relay, to: worker.loop))
+            desks.append(LoopBound(desk, to: worker.loop))
+        }
+        self.relays = relays
+        self.desks = desks
+        self.dispatchers = dispatchers
+    }
+
+    /// What capture uses of a worker; on the worker's thread.
+    var captureTools: @Sendable (Worker) -> CaptureTools? {
+        let relays = self.relays
+        let dispatchers = self.dispatchers
+        return { worker in
+            CaptureTools(
+                dispatcher: dispatchers[worker.number].ownedByThisThread,
+                relay: relays[worker.number].ownedByThisThread
+            )
+        }
+    }
+
+    /// Tells one worker's relay what stands behind a number; on the worker's thread.
+    var setRelay: @Sendable (Worker, Int32, RelayRoute?) -> Void {
+        let relays = self.relays
+        return { worker, number, route in
+            relays[worker.number].ownedByThisThread.set(number, route)
+        }
+    }
+
+    private static func logPath(_ log: AgentConfiguration.AccessLog) -> String? {
+        switch log {
+        case .standardOutput: "-"
+        case .file(let path): path
+        case .off: nil
+        }
+    }
+}

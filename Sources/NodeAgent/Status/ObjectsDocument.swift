@@ -1,0 +1,65 @@
+import MeshModel
+import Telemetry
+
+/// The document of `/objects`.
+enum ObjectsDocument {
+    /// Writes every object in use or refused.
+    static func text(_ snapshot: MeshSnapshot, _ progress: LayerProgress) -> String {
+        var json = JSONWriter()
+        json.object { json in
+            json.integer("snapshotVersion", snapshot.version)
+            json.array("objects") { json in
+                for (key, record) in snapshot.objects.sorted(by: { $0.key < $1.key }) {
+                    write(key, record, progress, &json)
+                }
+            }
+        }
+        return json.text
+    }
+
+    private static func write(
+        _ key: ObjectKey,
+        _ record: ObjectRecord,
+        _ progress: LayerProgress,
+        _ json: inout JSONWriter
+    ) {
+        json.object { json in
+            json.string("object", key.description)
+            json.string("kind", key.kind.rawValue)
+            json.string("namespace", key.namespace.isEmpty ? nil : key.namespace)
+            json.string("name", key.name)
+            json.string("uid", record.version.uid.isEmpty ? nil : record.version.uid)
+            json.string("resourceVersion", record.version.resourceVersion)
+            json.integer("generation", record.version.generation)
+            json.string("location", record.location.isEmpty ? nil : record.location)
+            json.bool("stale", record.isStale)
+            switch record.acceptance {
+            case .accepted:
+                json.bool("accepted", true)
+                json.null("reason")
+            case .refused(let reason, let servesEarlier):
+                json.bool("accepted", false)
+                json.string("reason", reason)
+                json.bool("servesEarlierVersion", servesEarlier)
+            }
+            json.array("conditions") { json in
+                for condition in record.conditions { write(condition, &json) }
+            }
+            json.object("applied") { json in
+                for applied in progress.appliedTimes(key, record.version) {
+                    json.string(applied.layer.rawValue, Timestamp.text(nanoseconds: applied.at))
+                }
+            }
+        }
+    }
+
+    private static func write(_ condition: Condition, _ json: inout JSONWriter) {
+        json.object { json in
+            json.string("subject", condition.subject.isEmpty ? nil : condition.subject)
+            json.string("type", condition.type)
+            json.string("status", condition.status.rawValue)
+            json.string("reason", condition.reason)
+            json.string("message", condition.message)
+        }
+    }
+}
