@@ -17,7 +17,11 @@ import TestSupport
         private let task: Task<Void, Never>
 
         struct NoFilters: FilterFactory {
-            func chains(for lists: [[PluginBinding]], worker: Int) -> [FilterChain] { [] }
+            func chains(
+                for lists: [[PluginBinding]],
+                worker: Int,
+                store: FilterStore
+            ) -> [FilterChain] { [] }
         }
 
         init() throws {

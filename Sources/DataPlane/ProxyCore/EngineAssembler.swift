@@ -3,9 +3,25 @@ import MeshModel
 
 /// Makes filter chains on a worker's thread.
 package protocol FilterFactory: Sendable {
-    /// Makes or reuses the chains of some lists of plugins, in order of the lists. Called on the
-    /// thread of worker `worker`.
-    func chains(for lists: [[PluginBinding]], worker: Int) -> [FilterChain]
+    /// Makes or reuses the chains of some lists of plugins, in order of the lists; chains of its own
+    /// use may follow. Called on the thread of worker `worker`.
+    ///
+    /// - Parameter store: the filters that live on that worker; what stays in it survives.
+    func chains(
+        for lists: [[PluginBinding]],
+        worker: Int,
+        store: FilterStore
+    ) -> [FilterChain]
+}
+
+/// The filters that live on one worker, by what configures them. They outlive the chains they are
+/// part of: a filter stays as long as its configuration does.
+package final class FilterStore {
+    /// The filters.
+    package var filters: [PluginBinding: Filter] = [:]
+
+    /// Makes an empty store.
+    package init() {}
 }
 
 /// One part's wish for the engine, with names in the place of slots.
@@ -112,7 +128,11 @@ package actor EngineAssembler {
         let factory = self.factory
         let number = version
         let results = await pool.perform { worker in
-            let chains = factory.chains(for: lists, worker: worker.number)
+            let chains = factory.chains(
+                for: lists,
+                worker: worker.number,
+                store: worker.proxy.filterStore
+            )
             worker.proxy.install(
                 RoutingView(version: number, configuration),
                 chains: chains

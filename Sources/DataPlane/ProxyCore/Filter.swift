@@ -60,7 +60,7 @@ open class Filter {
     package final let timeBudgetNanoseconds: UInt64
 
     /// Makes a filter.
-    package init(name: String, phases: FilterPhases, timeBudget: Duration = .milliseconds(5)) {
+    public init(name: String, phases: FilterPhases, timeBudget: Duration = .milliseconds(5)) {
         self.name = name
         self.phases = phases
         timeBudgetNanoseconds = timeBudget.wholeNanoseconds

@@ -11,6 +11,10 @@ package struct BlockRequest: Sendable {
     package var destination: SocketAddress
     /// For how long, nanoseconds.
     package var ttlNanoseconds: UInt64
+    /// Why, for people.
+    package var reason: String
+    /// Who asks.
+    package var owner: BlockOwner
     /// Only count.
     package var dryRun: Bool
 
@@ -20,12 +24,16 @@ package struct BlockRequest: Sendable {
         listener: Int32,
         destination: SocketAddress,
         ttlNanoseconds: UInt64,
+        reason: String,
+        owner: BlockOwner,
         dryRun: Bool
     ) {
         self.source = source
         self.listener = listener
         self.destination = destination
         self.ttlNanoseconds = ttlNanoseconds
+        self.reason = reason
+        self.owner = owner
         self.dryRun = dryRun
     }
 }
@@ -180,6 +188,9 @@ public final class FilterContext {
         set { proxy.exchanges[exchange].consumer = newValue }
     }
 
+    /// The exchange's chain, an index among those installed with the view.
+    package var chain: Int32 { proxy.exchanges[exchange].action.chain }
+
     /// Puts another chain in the place of the exchange's, from the filter after this one on: the
     /// consumer's own filters, once it is known.
     package func goOn(with chain: Int32, from position: Int) {
@@ -190,12 +201,22 @@ public final class FilterContext {
     // MARK: Coupling with the packet layer
 
     /// Asks for the socket's peer to be blocked at this listener. Decided and written at once.
-    package func block(for duration: Duration, dryRun: Bool) -> Bool {
+    ///
+    /// - Returns: whether the block was granted; the reasons of a refusal are counted where it was
+    ///   decided.
+    package func block(
+        for duration: Duration,
+        reason: String,
+        owner: BlockOwner,
+        dryRun: Bool
+    ) -> Bool {
         let request = BlockRequest(
             source: peer.ip,
             listener: listener,
             destination: local,
             ttlNanoseconds: duration.wholeNanoseconds,
+            reason: reason,
+            owner: owner,
             dryRun: dryRun
         )
         return proxy.blockSink?(request) ?? false

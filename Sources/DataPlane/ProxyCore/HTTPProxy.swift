@@ -57,6 +57,8 @@ package final class HTTPProxy: EventHandler {
     /// Filter chains by the version of their set, and the version in force.
     var chainSets: [UInt32: ChainSet] = [:]
     var chainSetVersion: UInt32 = 0
+    /// The filters that live on this worker.
+    package let filterStore = FilterStore()
     /// What filters are given.
     private(set) lazy var context = FilterContext(proxy: self)
     /// Leads into clients' network namespaces; the mark of sockets made there.

@@ -1,0 +1,46 @@
+/// Names and values as text, for filters: the bytes under them are only looked at during the call.
+extension FilterContext {
+    /// How many lines the request has of a name (any case).
+    package func requestHeaderCount(_ name: String) -> Int {
+        unsafe requestHeaderCount(named: name.utf8.span.bytes)
+    }
+
+    /// Calls `body` with the first value of a name (any case); `nil` when there is no such line.
+    package func withRequestHeader<Result>(_ name: String, _ body: (RawSpan) -> Result) -> Result? {
+        unsafe withRequestHeader(named: name.utf8.span.bytes, body)
+    }
+
+    /// Takes every line of a name out of the request.
+    package func removeRequestHeader(_ name: String) {
+        unsafe removeRequestHeader(named: name.utf8.span.bytes)
+    }
+
+    /// Puts another path and query in the place of the request's.
+    ///
+    /// - Returns: `false` when the head has no room left.
+    package func replacePath(_ path: String) -> Bool {
+        unsafe replacePath(path.utf8.span.bytes)
+    }
+}
+
+extension String {
+    /// Reads bytes as UTF-8; what is not UTF-8 is replaced.
+    package init(decodingBytes bytes: RawSpan) {
+        self = unsafe bytes.withUnsafeBytes { unsafe String(decoding: $0, as: UTF8.self) }
+    }
+
+    /// Lends the text's UTF-8.
+    package func withBytes<Result>(_ body: (RawSpan) -> Result) -> Result {
+        unsafe body(utf8.span.bytes)
+    }
+}
+
+extension RawSpan {
+    /// One byte; traps out of bounds.
+    package func loadByte(at offset: Int) -> UInt8 { byte(at: offset) }
+
+    /// Whether the bytes are exactly this text.
+    package func equals(_ text: String) -> Bool {
+        unsafe equals(text.utf8.span.bytes)
+    }
+}
