@@ -15,6 +15,8 @@ final class VerdictDesk {
     /// Writes into the packet layer; `nil` where it is off.
     private var writer: BlockWriter?
     private let made: (Block) -> Void
+    /// Wishes that the safety rules refused.
+    private(set) var refusedWishCount: UInt64 = 0
 
     /// Makes a desk without rules of a snapshot.
     ///
@@ -43,6 +45,48 @@ final class VerdictDesk {
         listeners = settings.listeners
         addresses = settings.addresses
         writer = settings.writer
+    }
+
+    /// Decides on a plugin's wish, and writes the block at once if it is granted: into the packet
+    /// layer, or, where that does not run, into this worker's own table.
+    func decide(_ request: BlockRequest) -> Bool {
+        guard let listener = listeners[request.listener] else {
+            refusedWishCount &+= 1
+            return false
+        }
+        let verdict = VerdictRequest(
+            source: request.source,
+            scope: .listener(listener),
+            owner: request.owner,
+            ttl: .nanoseconds(Int64(clamping: request.ttlNanoseconds)),
+            hasHandshake: true,
+            dryRun: request.dryRun
+        )
+        let decision = rules.judge(verdict, nowNanoseconds: Clock.monotonicNanoseconds())
+        guard case .block(let ttl, let dryRun) = decision else {
+            refusedWishCount &+= 1
+            return false
+        }
+        let now = Clock.wallNanoseconds()
+        var block = Block(
+            source: IPPrefix(host: request.source),
+            scope: .listener(listener),
+            destinations: addresses[listener] ?? [request.destination],
+            reason: request.reason,
+            owner: request.owner,
+            sinceNanoseconds: now,
+            expiryNanoseconds: now + ttl.wholeNanoseconds,
+            dryRun: dryRun
+        )
+        block.enforcedAt = enforce(block)
+        made(block)
+        return true
+    }
+
+    private func enforce(_ block: Block) -> [EnforcementPoint] {
+        if let writer, (try? writer.write(block)) != nil { return [.xdp] }
+        table.add(block, now: block.sinceNanoseconds)
+        return [.userspace]
     }
 
     /// Decides about a connection before its first byte.

@@ -31,7 +31,7 @@ struct CheckCommand: ParsableCommand {
             if case .manifests(let path) = configuration.source { directory = path }
         }
         guard let directory else { return }
-        let settings = ReduceSettings(nodeName: nodeName, isManifestMode: true)
+        let settings = ReduceSettings.registered(nodeName: nodeName, isManifestMode: true)
         let faults: [ManifestFault]
         do throws(Errno) {
             faults = try ManifestCheck.check(directory: directory, settings)

@@ -5,6 +5,7 @@ import Ingress
 import LinuxSystem
 import Logging
 import MeshModel
+import PluginRuntime
 import Sidecar
 import Synchronization
 import Telemetry
@@ -23,6 +24,7 @@ final class Agent: Sendable {
     let limits = LimitRegistry()
     let totals = EngineTotals()
     let engine: XDPEngine
+    let plugins = PluginRuntime()
     let workers: WorkerParts
     let assembler: EngineAssembler
     let ingress: IngressLayer
@@ -63,7 +65,7 @@ final class Agent: Sendable {
             throw AgentRefusal("expected descriptors and a log for the workers, found \(error)")
         }
         blocks = BlockService(engine: engine, desks: workers.desks)
-        assembler = EngineAssembler(pool: workers.pool, factory: PluginFactory())
+        assembler = EngineAssembler(pool: workers.pool, factory: plugins)
         ingress = IngressLayer(
             pool: workers.pool,
             assembler: assembler,
@@ -74,6 +76,7 @@ final class Agent: Sendable {
             assembler: assembler,
             blocks: blocks,
             engine: engine,
+            plugins: plugins,
             workerCount: configuration.workerCount,
             protection: parts.protection
         )

@@ -69,7 +69,7 @@ struct AgentParts {
     var settings: ReduceSettings {
         var isManifestMode = false
         if case .manifests = configuration.source { isManifestMode = true }
-        return ReduceSettings(nodeName: configuration.nodeName, isManifestMode: isManifestMode)
+        return .registered(nodeName: configuration.nodeName, isManifestMode: isManifestMode)
     }
 
     /// The capture of pods, or why it is off.

@@ -2,6 +2,7 @@ import Addressing
 import DataPlane
 import Ingress
 import MeshModel
+import PluginRuntime
 import TrafficPolicy
 import XDPEngine
 
@@ -14,6 +15,7 @@ final class CoupledIngress: SnapshotConsumer {
     private let assembler: EngineAssembler
     private let blocks: BlockService
     private let engine: XDPEngine
+    private let plugins: PluginRuntime
     private let protection: @Sendable () -> ProtectionSources
     private let workerCount: Int
 
@@ -23,6 +25,7 @@ final class CoupledIngress: SnapshotConsumer {
         assembler: EngineAssembler,
         blocks: BlockService,
         engine: XDPEngine,
+        plugins: PluginRuntime,
         workerCount: Int,
         protection: @escaping @Sendable () -> ProtectionSources
     ) {
@@ -30,12 +33,14 @@ final class CoupledIngress: SnapshotConsumer {
         self.assembler = assembler
         self.blocks = blocks
         self.engine = engine
+        self.plugins = plugins
         self.workerCount = workerCount
         self.protection = protection
     }
 
     /// Puts the listeners in force, then the rules of verdicts about them.
     func apply(_ snapshot: MeshSnapshot, delta: SnapshotDelta) async -> AppliedReport {
+        plugins.set(consumers: Array(snapshot.consumers.values))
         let report = await ingress.apply(snapshot, delta: delta)
         let names = await assembler.slotNames
         var settings = VerdictDesk.Settings()

@@ -46,6 +46,7 @@ struct WorkerParts: Sendable {
             worker.admission = { source, listener, _ in
                 desk.admission(source, listener: listener)
             }
+            worker.proxy.blockSink = { desk.decide($0) }
             let dispatcher = CaptureDispatcher(worker: worker, relay: relay)
             dispatchers.append(LoopBound(dispatcher, to: worker.loop))
             relays.append(LoopBound(relay, to: worker.loop))
