@@ -3,20 +3,13 @@ import LinuxSystem
 
 extension XDPEngine {
     func startLocked(_ state: inout State) {
-        let names: [String]
-        switch (configuration.mode, configuration.interfaces) {
-        case (.off, _):
-            turnOff(&state, "xdp.mode is off")
-            return
-        case (_, .none), (_, .named([])):
-            turnOff(&state, "xdp.interfaces names none")
-            return
-        case (_, .automatic): names = DefaultRoutes.current().interfaces
-        case (_, .named(let list)): names = list
+        guard configuration.mode != .off else { return turnOff(&state, "xdp.mode is off") }
+        guard configuration.interfaces != .none, configuration.interfaces != .named([]) else {
+            return turnOff(&state, "xdp.interfaces names none")
         }
+        let names = wantedInterfaces()
         guard !names.isEmpty else {
-            turnOff(&state, "xdp.interfaces is auto, and there is no default route")
-            return
+            return turnOff(&state, "xdp.interfaces is auto, and there is no default route")
         }
         preparePins(&state)
         guard load(&state) else { return }
@@ -24,7 +17,44 @@ extension XDPEngine {
         claim(&state)
         dropForgottenLinks(&state, keeping: names)
         for name in names { attach(name, &state) }
+        noteWhetherOn(&state)
+    }
+
+    /// Puts the shield on interfaces that were missing, came back, or were given up by another
+    /// program; to be called about once a second. Takes it off none.
+    ///
+    /// - Returns: the faults that stand.
+    @discardableResult
+    package func repair() -> [XDPFault] {
+        state.withLock { state in
+            guard state.object != nil else { return state.faults }
+            for name in wantedInterfaces() where !isAttached(name, state) {
+                state.attachments[name] = nil
+                state.faults.removeAll { $0.part == "interface \(name)" }
+                attach(name, &state)
+            }
+            noteWhetherOn(&state)
+            return state.faults
+        }
+    }
+
+    private func isAttached(_ name: String, _ state: State) -> Bool {
+        guard let attachment = state.attachments[name],
+            let facts = try? attachment.link.facts()
+        else { return false }
+        return facts.interface == NetworkInterface.index(of: name)
+    }
+
+    private func noteWhetherOn(_ state: inout State) {
         state.offReason = state.attachments.isEmpty ? "no interface could be attached to" : nil
+    }
+
+    private func wantedInterfaces() -> [String] {
+        switch configuration.interfaces {
+        case .none: []
+        case .automatic: DefaultRoutes.current().interfaces
+        case .named(let list): list
+        }
     }
 
     /// What an earlier agent pinned must not go on once the shield is switched off.

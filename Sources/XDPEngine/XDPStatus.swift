@@ -1,3 +1,4 @@
+import CMeshMaps
 import MeshModel
 
 /// Where and how the shield is to run.
@@ -29,7 +30,7 @@ package struct XDPConfiguration: Equatable, Sendable {
     /// The node's name.
     package var nodeName: String
     /// The layout of maps; other than the built one in tests alone.
-    var layout = 1
+    var layout = Int(MESH_LAYOUT_VERSION)
 
     /// Makes a configuration.
     package init(

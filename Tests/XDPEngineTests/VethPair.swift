@@ -22,47 +22,30 @@ final class VethPair {
         pinDirectory = "/tmp/martlet-pins-\(name)"
         let (node, attacker) = ("\(name)-n", "\(name)-a")
         for namespace in [node, attacker] {
-            try VethPair.run("ip", "netns", "add", namespace)
-            try VethPair.run("ip", "-n", namespace, "link", "set", "lo", "up")
-        }
-        try VethPair.run(
-            "ip",
-            "-n",
-            node,
-            "link",
-            "add",
-            "eth0",
-            "type",
-            "veth",
-            "peer",
-            "name",
-            "eth0",
-            "netns",
-            attacker
-        )
-        for (namespace, digit) in [(node, 1), (attacker, 2)] {
-            try VethPair.run(
-                "ip",
-                "-n",
-                namespace,
-                "addr",
-                "add",
-                "10.77.0.\(digit)/24",
-                "dev",
-                "eth0"
-            )
-            try VethPair.run("ip", "-n", namespace, "link", "set", "eth0", "up")
+            try VethPair.run("ip netns add \(namespace)")
+            try VethPair.run("ip -n \(namespace) link set lo up")
         }
         nodeNamespace = try OwnedFD(opening: "/run/netns/\(node)", flags: O_RDONLY)
         attackerNamespace = try OwnedFD(opening: "/run/netns/\(attacker)", flags: O_RDONLY)
         gate = try NamespaceGate()
+        try join()
+    }
+
+    /// Joins the namespaces by a new pair of interfaces.
+    func join() throws {
+        let (node, attacker) = ("\(name)-n", "\(name)-a")
+        try VethPair.run("ip -n \(node) link add eth0 type veth peer name eth0 netns \(attacker)")
+        for (namespace, digit) in [(node, 1), (attacker, 2)] {
+            try VethPair.run("ip -n \(namespace) addr add 10.77.0.\(digit)/24 dev eth0")
+            try VethPair.run("ip -n \(namespace) link set eth0 up")
+        }
     }
 
     deinit {
-        try? VethPair.run("ip", "netns", "del", "\(name)-n")
-        try? VethPair.run("ip", "netns", "del", "\(name)-a")
+        try? VethPair.run("ip netns del \(name)-n")
+        try? VethPair.run("ip netns del \(name)-a")
         if FileSystem.kind(of: pinDirectory) != nil {
-            try? VethPair.run("umount", pinDirectory)
+            try? VethPair.run("umount \(pinDirectory)")
             _ = try? FileSystem.removeDirectory(pinDirectory)
         }
     }
@@ -77,13 +60,11 @@ final class VethPair {
     }
 
     /// Runs `ip` on the node's namespace.
-    func ip(_ arguments: String...) throws {
-        try VethPair.run(["ip", "-n", "\(name)-n"] + arguments)
-    }
+    func ip(_ command: String) throws { try VethPair.run("ip -n \(name)-n \(command)") }
 
-    static func run(_ arguments: String...) throws { try run(arguments) }
-
-    static func run(_ arguments: [String]) throws {
+    /// Runs a program with arguments that hold no blanks.
+    static func run(_ command: String) throws {
+        let arguments = command.split(separator: " ").map(String.init)
         var pointers = unsafe arguments.map { unsafe strdup($0) } + [nil]
         defer { unsafe pointers.forEach { unsafe free($0) } }
         var process: pid_t = 0
@@ -92,7 +73,7 @@ final class VethPair {
         var status: Int32 = 0
         while unsafe waitpid(process, &status, 0) < 0 && errno == EINTR {}
         guard status == 0 else {
-            throw CommandFailure(command: arguments.joined(separator: " "), status: status)
+            throw CommandFailure(command: command, status: status)
         }
     }
 

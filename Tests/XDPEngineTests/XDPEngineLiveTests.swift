@@ -1,4 +1,5 @@
 import Addressing
+import Glibc
 import LinuxSystem
 import MeshModel
 import Testing
@@ -172,7 +173,7 @@ import Testing
         let off = engine(.automatic, interfaces: .automatic)
         _ = try pair.inNode { off.start() }
         #expect(off.status().offReason?.contains("no default route") == true)
-        try pair.ip("route", "add", "default", "via", "10.77.0.2")
+        try pair.ip("route add default via 10.77.0.2")
         let routes = try pair.inNode { DefaultRoutes.current() }
         #expect(routes.interfaces == ["eth0"])
         #expect(routes.nextHops == [VethPair.attacker])
@@ -207,9 +208,54 @@ import Testing
 
     @Test func anInterfaceThatGoesAwayIsReported() throws {
         let engine = try started(engine())
-        try pair.ip("link", "del", "eth0")
+        try pair.ip("link del eth0")
         #expect(engine.status().interfaces.isEmpty)
         #expect(engine.status().faults.map(\.part) == ["interface eth0"])
         try engine.cleanup()
+    }
+
+    @Test func anInterfaceThatComesBackIsShieldedAgain() throws {
+        let engine = try started(engine())
+        try engine.addBlock(block())
+        try pair.ip("link del eth0")
+        #expect(try pair.inNode { engine.repair() }.map(\.part) == ["interface eth0"])
+        #expect(engine.status().offReason != nil)
+        try pair.join()
+        #expect(try pair.inNode { engine.repair() }.isEmpty)
+        #expect(engine.status().interfaces.map(\.name) == ["eth0"])
+        #expect(try !arrives())
+        try engine.cleanup()
+    }
+
+    @Test func withoutAPlaceForPinsTheShieldRunsAndSaysSo() throws {
+        let configuration = XDPConfiguration(
+            interfaces: .named(["eth0"]),
+            mode: .native,
+            pinDirectory: "/proc/martlet",
+            nodeName: "node"
+        )
+        let engine = XDPEngine(configuration)
+        let faults = try pair.inNode { engine.start() }
+        #expect(faults.map(\.part) == ["pins"])
+        engine.apply(DesiredShield(nodeAddresses: [VethPair.node]), version: 1)
+        try engine.addBlock(block())
+        #expect(try !arrives())
+        engine.stop(keepPinned: true)
+    }
+}
+
+@Suite struct XDPEngineLimitTests {
+    @Test func theShieldLoadsWhereLockedMemoryIsLimited() async {
+        await #expect(processExitsWith: .success) {
+            var limit = rlimit(rlim_cur: 0, rlim_max: 0)
+            let result = unsafe setrlimit(__rlimit_resource_t(8), &limit)
+            precondition(result == 0)
+            let object = try ObjectLoader.load(
+                object: EmbeddedObject.shield,
+                program: "shield",
+                reusing: [:]
+            )
+            precondition(object.maps["blocks"] != nil)
+        }
     }
 }
