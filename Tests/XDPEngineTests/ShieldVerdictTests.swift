@@ -120,7 +120,7 @@ import Testing
         let prefix = try #require(IPPrefix("192.0.2.0/24"))
         policy.deny = [SourcePolicy.Deny(source: prefix, ttl: .nanoseconds(1))]
         let shield = try ShieldFixture(ShieldFixture.desired([policy]))
-        while try shield.reason(ShieldFixture.tcp(80)) == .dropDeny {}
+        try shield.runUntilPassed(ShieldFixture.tcp(80))
         shield.engine.apply(ShieldFixture.desired([policy]), version: 2)
         #expect(try shield.reason(ShieldFixture.tcp(80)) == .passClean)
     }
@@ -158,7 +158,7 @@ import Testing
         #expect(
             try shield.reason(ShieldFixture.tcp(80, from: IPAddress(192, 0, 2, 9))) == .passClean
         )
-        while try shield.reason(frame) == .dropPacketRate {}
+        try shield.runUntilPassed(frame)
         #expect((shield.engine.status().policies["rates"]?.packetCount ?? 0) > 800)
     }
 
