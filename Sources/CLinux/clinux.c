@@ -23,6 +23,10 @@
         return result < 0 ? -(long)errno : result;                                                 \
     } while (0)
 
+const int clinux_sock_stream = SOCK_STREAM;
+const int clinux_sock_dgram = SOCK_DGRAM;
+const int clinux_sock_nonblock = SOCK_NONBLOCK;
+const int clinux_sock_cloexec = SOCK_CLOEXEC;
 const int clinux_so_original_dst = SO_ORIGINAL_DST;
 const int clinux_ip6t_so_original_dst = IP6T_SO_ORIGINAL_DST;
 const int clinux_ip_transparent = IP_TRANSPARENT;

@@ -59,8 +59,8 @@ package enum Socket {
     package static func listen(onPath path: String, mode: UInt32) throws(Errno) -> OwnedFD {
         let result = clinux_socket(
             AF_UNIX,
-            Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
-                | Int32(SOCK_CLOEXEC.rawValue),
+            clinux_sock_stream | clinux_sock_nonblock
+                | clinux_sock_cloexec,
             0
         )
         let socket = OwnedFD(owning: Int32(try Errno.check(result)))
@@ -77,7 +77,7 @@ package enum Socket {
     package static func connect(toPath path: String) throws(Errno) -> OwnedFD {
         let result = clinux_socket(
             AF_UNIX,
-            Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue),
+            clinux_sock_stream | clinux_sock_cloexec,
             0
         )
         let socket = OwnedFD(owning: Int32(try Errno.check(result)))
@@ -109,7 +109,7 @@ package enum Socket {
     ) {
         var raw = clinux_address()
         var length = socklen_t(MemoryLayout<clinux_address>.size)
-        let flags = Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+        let flags = clinux_sock_nonblock | clinux_sock_cloexec
         let fd = try Errno.check(unsafe clinux_accept4(descriptor, &raw, &length, flags))
         return (Int32(fd), decode(&raw))
     }
@@ -147,8 +147,8 @@ package enum Socket {
         _ configuration: SocketConfiguration
     ) throws(Errno) -> OwnedFD {
         let kind =
-            Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue)
-            | Int32(SOCK_CLOEXEC.rawValue)
+            clinux_sock_stream | clinux_sock_nonblock
+            | clinux_sock_cloexec
         let fd = try Errno.check(clinux_socket(isIPv4 ? AF_INET : AF_INET6, kind, 0))
         let socket = OwnedFD(owning: Int32(fd))
         try set(socket.rawValue, Int32(IPPROTO_TCP), TCP_NODELAY, 1)

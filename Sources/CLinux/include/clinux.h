@@ -83,6 +83,10 @@ static inline uint32_t clinux_epoll_events(const struct epoll_event *_Nonnull ev
 }
 
 /* Constants hidden behind feature macros, or whose headers clash with the C library's module. */
+extern const int clinux_sock_stream;
+extern const int clinux_sock_dgram;
+extern const int clinux_sock_nonblock;
+extern const int clinux_sock_cloexec;
 extern const int clinux_so_original_dst;
 extern const int clinux_ip6t_so_original_dst;
 extern const int clinux_ip_transparent;

@@ -1,4 +1,5 @@
 import CLibMNL
+import CLinux
 import Glibc
 
 /// Why a netlink request failed.
@@ -39,7 +40,7 @@ package struct NetlinkError: Error, Equatable, Sendable, CustomStringConvertible
     ///
     /// - Parameter groups: a bit for each multicast group to hear, group 1 in the lowest.
     package init(_ bus: Bus, groups: UInt32 = 0) throws(Errno) {
-        guard let socket = unsafe mnl_socket_open2(bus.number, Int32(SOCK_CLOEXEC.rawValue)) else {
+        guard let socket = unsafe mnl_socket_open2(bus.number, clinux_sock_cloexec) else {
             throw .current()
         }
         guard unsafe mnl_socket_bind(socket, groups, 0) == 0 else {
