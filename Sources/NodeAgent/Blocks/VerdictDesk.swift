@@ -14,6 +14,7 @@ final class VerdictDesk {
     private var table = UserspaceBlocks()
     /// Writes into the packet layer; `nil` where it is off.
     private var writer: BlockWriter?
+    private var sources: SourceCounters?
     private let made: (Block) -> Void
     /// Wishes that the safety rules refused.
     private(set) var refusedWishCount: UInt64 = 0
@@ -36,6 +37,8 @@ final class VerdictDesk {
         var addresses: [ListenerID: [SocketAddress]] = [:]
         /// Writes into the packet layer; `nil` where it is off.
         var writer: BlockWriter?
+        /// What the packet layer sees of sources; `nil` where it is off.
+        var sources: SourceCounters?
     }
 
     /// Puts a snapshot's settings in force.
@@ -45,6 +48,12 @@ final class VerdictDesk {
         listeners = settings.listeners
         addresses = settings.addresses
         writer = settings.writer
+        sources = settings.sources
+    }
+
+    /// What the packet layer saw of a source; `nil` where it is off or saw nothing.
+    func observation(of source: IPAddress) -> SourceObservation? {
+        sources?.observation(of: source)
     }
 
     /// Decides on a plugin's wish, and writes the block at once if it is granted: into the packet

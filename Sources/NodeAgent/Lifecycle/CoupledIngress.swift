@@ -58,6 +58,7 @@ final class CoupledIngress: SnapshotConsumer {
         }
         settings.addresses = await ingress.listenerScopes
         settings.writer = engine.blockWriter
+        settings.sources = engine.sourceCounters
         await blocks.install(settings)
         return report
     }

@@ -47,6 +47,7 @@ struct WorkerParts: Sendable {
                 desk.admission(source, listener: listener)
             }
             worker.proxy.blockSink = { desk.decide($0) }
+            worker.proxy.observe = { desk.observation(of: $0) }
             let dispatcher = CaptureDispatcher(worker: worker, relay: relay)
             dispatchers.append(LoopBound(dispatcher, to: worker.loop))
             relays.append(LoopBound(relay, to: worker.loop))

@@ -1,0 +1,71 @@
+import LinuxSystem
+import TestSupport
+
+/// A directory of its own, and the built binary beside the test bundle.
+struct AgentProcess {
+    /// The node's name, unique.
+    let node = Command.uniqueName("agt")
+    /// Where configuration, manifests and output lie.
+    let directory: String
+
+    init() throws {
+        directory = "/tmp/martlet-\(node)"
+        try FileSystem.makeDirectories("\(directory)/manifests")
+    }
+
+    static var binary: String {
+        let bundle = ThisProcess.executablePath
+        let folder = bundle.split(separator: "/").dropLast().joined(separator: "/")
+        return "/\(folder)/martlet"
+    }
+
+    var socket: String { "/run/martlet/\(node)/status.sock" }
+
+    func write(_ name: String, _ text: String) throws {
+        try FileSystem.replace("\(directory)/\(name)", with: Array(text.utf8))
+    }
+
+    /// Runs a command of the binary.
+    func martlet(_ arguments: String) -> Command.Outcome {
+        Command.run("\(AgentProcess.binary) \(arguments)")
+    }
+
+    /// Asks the socket; the first line is the status code, the rest the body.
+    func ask(_ target: String, _ options: String = "") -> String {
+        let url = "'http://localhost\(target)'"
+        return Command.run(
+            "curl -s -m 5 -w '\\n%{http_code}' --unix-socket \(socket) \(options) \(url)"
+        ).output
+    }
+
+    /// Starts an agent and waits until it is ready.
+    func start(_ configuration: String) throws -> Int32? {
+        try write("agent.yaml", configuration)
+        let command =
+            "sh -c '\(AgentProcess.binary) agent --config \(directory)/agent.yaml "
+            + ">\(directory)/out 2>\(directory)/err & echo $!'"
+        let pid = Int32(Command.run(command).output.filter(\.isNumber))
+        for _ in 0..<100 {
+            if ask("/readyz").hasSuffix("200") { return pid }
+            _ = Command.run("sleep 0.1")
+        }
+        return pid
+    }
+
+    /// Ends an agent by SIGTERM and waits until it is gone.
+    func stop(_ pid: Int32) -> Bool {
+        _ = Command.run("kill \(pid)")
+        for _ in 0..<100 {
+            if FileSystem.kind(of: "/proc/\(pid)") == nil { return true }
+            _ = Command.run("sleep 0.1")
+        }
+        _ = Command.run("kill -9 \(pid)")
+        return false
+    }
+
+    func remove() {
+        _ = Command.run("rm -rf \(directory) /run/martlet/\(node)")
+    }
+
+    var errors: String { (try? FileSystem.readText("\(directory)/err")) ?? "" }
+}

@@ -1,0 +1,163 @@
+import LinuxSystem
+import MeshModel
+import TestSupport
+import Testing
+
+@testable import NodeAgent
+
+@Suite(.serialized) struct AgentTests {
+    private func configuration(_ agent: AgentProcess, _ more: String = "") -> String {
+        """
+        node: { name: \(agent.node), addresses: [127.0.0.1] }
+        sources: { manifests: manifests }
+        workers: 1
+        capture: { enabled: false }
+        status: { listen: "127.0.0.1:0" }
+        \(more)
+        """
+    }
+
+    private func withAgent(
+        _ more: String = "",
+        manifests: String = "",
+        _ body: (AgentProcess, Int32) throws -> Void
+    ) throws {
+        let agent = try AgentProcess()
+        defer { agent.remove() }
+        try agent.write("manifests/all.yaml", manifests)
+        let pid = try #require(try agent.start(configuration(agent, more)))
+        defer { _ = agent.stop(pid) }
+        try body(agent, pid)
+    }
+
+    @Test(arguments: [
+        "/healthz", "/readyz", "/metrics", "/status", "/config", "/objects", "/blocks",
+        "/explain?request=GET", "/explain?packet=x", "/loglevel", "/",
+    ])
+    func everyPathOfTheContractAnswers(_ path: String) throws {
+        try withAgent { agent, _ in
+            let answer = agent.ask(path)
+            #expect(answer.hasSuffix("\n200"), "\(answer) \(agent.errors)")
+        }
+    }
+
+    @Test func statusTellsWhatIsSo() throws {
+        let manifests = """
+            apiVersion: gateway.networking.k8s.io/v1
+            kind: Gateway
+            metadata: { name: g, namespace: default }
+            spec:
+              gatewayClassName: martlet
+              listeners: [{ name: web, port: 0, protocol: HTTP }]
+            """
+        try withAgent(manifests: manifests) { agent, _ in
+            let text = agent.ask("/status").split(separator: "\n").first.map(String.init) ?? ""
+            let status = try #require(JSONText.parse(text))
+            #expect(status["node"]?["name"]?.text == agent.node)
+            #expect(status["ready"] == .bool(true))
+            #expect(status["snapshot"]?["version"]?.int ?? 0 >= 1)
+            #expect(status["sources"]?.elements.first?["kind"]?.text == "manifests")
+            #expect(status["identities"] == .null && status["tunnels"] == .null)
+            let off = status["snapshot"]?["layers"]?.elements.filter { $0["on"] == .bool(false) }
+            #expect(off?.compactMap { $0["layer"]?.text } == ["capture", "xdp"])
+            #expect(off?.allSatisfy { $0["why"]?.text?.isEmpty == false } == true)
+            let objects = agent.ask("/objects")
+            #expect(objects.contains("\"accepted\":false"), "\(objects)")
+        }
+    }
+
+    @Test func operatorsBlocksAreListedAndLiftedAndTheNeverListHolds() throws {
+        try withAgent { agent, _ in
+            let socket = "--socket \(agent.socket)"
+            let add = agent.martlet("block add 192.0.2.7 --ttl 30s --reason noise \(socket)")
+            #expect(add.status == 0, "\(add.output)")
+            let listed = agent.martlet("block list \(socket)").output
+            #expect(listed.contains("192.0.2.7/32") && listed.contains("noise"))
+            for source in ["127.0.0.1", "0.0.0.0/0", "::/0"] {
+                let refused = agent.martlet("block add \(source) --ttl 30s \(socket)")
+                #expect(refused.status == 1, "\(source): \(refused.output)")
+            }
+            #expect(agent.martlet("block remove 192.0.2.7 \(socket)").status == 0)
+            #expect(agent.martlet("block remove 192.0.2.7 \(socket)").status == 1)
+            #expect(agent.martlet("block list \(socket)").output == "no blocks\n")
+        }
+    }
+
+    @Test func aBlockEndsWithItsTime() throws {
+        try withAgent { agent, _ in
+            let socket = "--socket \(agent.socket)"
+            _ = agent.martlet("block add 192.0.2.9 --ttl 1s \(socket)")
+            _ = Command.run("sleep 1.3")
+            #expect(agent.martlet("block list \(socket)").output == "no blocks\n")
+        }
+    }
+
+    @Test func commandsAskTheAgent() throws {
+        try withAgent { agent, _ in
+            let socket = "--socket \(agent.socket)"
+            let table = agent.martlet("status \(socket)")
+            #expect(table.status == 0 && table.output.hasPrefix("node \(agent.node): ready"))
+            let json = agent.martlet("status -o json \(socket)").output
+            #expect(JSONText.parse(json)?["ready"] == .bool(true))
+            let explain = agent.martlet("explain request GET / \(socket)")
+            #expect(explain.status == 1 && explain.output.contains("expected a decision"))
+        }
+    }
+
+    @Test func theSecondAgentOfANodeIsRefused() throws {
+        try withAgent { agent, pid in
+            let second = agent.martlet("agent --config \(agent.directory)/agent.yaml")
+            #expect(second.status == 1)
+            #expect(
+                second.output.contains("only agent of node \(agent.node), found process \(pid)")
+            )
+            #expect(agent.martlet("cleanup --node \(agent.node)").status == 1)
+            #expect(agent.ask("/healthz").hasSuffix("200"))
+        }
+    }
+
+    @Test func aKilledAgentLeavesNoStaleLock() throws {
+        try withAgent { agent, pid in
+            _ = Command.run("kill -9 \(pid); sleep 0.2")
+            let again = try #require(try agent.start(configuration(agent)))
+            #expect(agent.ask("/readyz").hasSuffix("200"))
+            #expect(agent.stop(again))
+        }
+    }
+
+    @Test func drainTurnsTheNodeUnreadyAndTermEndsIt() throws {
+        try withAgent { agent, pid in
+            #expect(agent.ask("/drain", "-X POST").hasSuffix("202"))
+            let ready = agent.ask("/readyz")
+            #expect(ready.hasSuffix("503") && ready.contains("drains"))
+            #expect(agent.stop(pid))
+            #expect(FileSystem.kind(of: agent.socket) == nil)
+        }
+    }
+
+    @Test func theLogLevelChangesWhileItRuns() throws {
+        try withAgent { agent, _ in
+            #expect(agent.ask("/loglevel?level=debug", "-X PUT").hasPrefix(#"{"level":"debug"}"#))
+            #expect(agent.ask("/loglevel").hasPrefix(#"{"level":"debug"}"#))
+        }
+    }
+
+    @Test func aMissingDirectoryOrInterfaceIsSaidInOneLine() throws {
+        let agent = try AgentProcess()
+        defer { agent.remove() }
+        try agent.write(
+            "agent.yaml",
+            "sources: { manifests: nowhere }\nnode: { name: \(agent.node) }"
+        )
+        let refused = agent.martlet("agent --config \(agent.directory)/agent.yaml")
+        #expect(refused.status == 1)
+        #expect(
+            refused.output == "sources.manifests: expected a directory, found none: "
+                + "\(agent.directory)/nowhere\n"
+        )
+        try withAgent("xdp: { interfaces: [nosuch0] }") { agent, _ in
+            #expect(agent.errors.contains("nosuch0"), "\(agent.errors)")
+            #expect(agent.ask("/healthz").hasSuffix("200"))
+        }
+    }
+}
