@@ -3,8 +3,8 @@ import DataPlane
 import L4Proxy
 import LinuxSystem
 import MeshModel
-import Testing
 import TestSupport
+import Testing
 
 @testable import Sidecar
 
@@ -123,7 +123,9 @@ import TestSupport
         let fixture = PodFixture()
         let harness = try Harness()
         var wrong = snapshot(fixture, .enabled(.init()))
-        for key in wrong.workloads.keys { wrong.workloads[key]?.addresses = [IPAddress(10, 1, 1, 1)] }
+        for key in wrong.workloads.keys {
+            wrong.workloads[key]?.addresses = [IPAddress(10, 1, 1, 1)]
+        }
         let report = await apply(harness, wrong)
         #expect(report.faults.contains { $0.contains("expected a namespace with 10.1.1.1") })
         #expect(!fixture.run(in: fixture.pod, "nft list ruleset").output.contains("martlet"))

@@ -48,7 +48,8 @@ final class PodFixture {
         let family = isIPv6 ? "socket.AF_INET6" : "socket.AF_INET"
         let program =
             "import socket;s=socket.socket(\(family));"
-            + "s.setsockopt(socket.SOL_SOCKET,socket.SO_REUSEADDR,1);s.bind((''," + "\(port)));s.listen()\n"
+            + "s.setsockopt(socket.SOL_SOCKET,socket.SO_REUSEADDR,1);s.bind(('',"
+            + "\(port)));s.listen()\n"
             + "while True:\n c,a=s.accept(); c.sendall((a[0]+chr(10)).encode()); c.close()\n"
         let path = "/tmp/\(Command.uniqueName("echo")).py"
         try? FileSystem.replace(path, with: Array(program.utf8))

@@ -18,7 +18,7 @@ struct FastRandom: BitwiseCopyable {
     /// A number in 0..<bound; 0 when the bound is 0.
     @inline(__always)
     mutating func next(below bound: UInt32) -> UInt32 {
-        UInt32((next() >> 32) &* UInt64(bound) >> 32)
+        UInt32(truncatingIfNeeded: ((next() >> 32) &* UInt64(bound)) >> 32)
     }
 }
 
