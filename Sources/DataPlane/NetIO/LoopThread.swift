@@ -56,6 +56,11 @@ package struct LoopBound<Value>: @unchecked Sendable {
         }
     }
 
+    /// Binds another value to the same loop.
+    package func binding<Other>(_ other: Other) -> LoopBound<Other> {
+        LoopBound<Other>(other, to: loop)
+    }
+
     /// Ends the loop's run.
     package func stop() { loop.stop() }
 }

@@ -1,0 +1,166 @@
+import LinuxSystem
+
+/// What a connection to the API server is secured by.
+package struct TLSMaterial: Equatable, Sendable {
+    /// The certificate authorities, PEM; `nil` for the system's.
+    package var authorities: [UInt8]?
+    /// Whether the server's certificate is checked.
+    package var isVerified: Bool
+    /// The name the certificate must bear.
+    package var serverName: String
+    /// The client's certificate, PEM.
+    package var certificate: [UInt8]?
+    /// Its key, PEM.
+    package var key: [UInt8]?
+}
+
+/// Credentials as of now.
+package struct ClusterCredentials: Equatable, Sendable {
+    /// For TLS; `nil` where the server speaks plain HTTP.
+    package var tls: TLSMaterial?
+    /// The bearer token, if any.
+    package var token: String?
+}
+
+/// Reads credentials and reads them again: files by path every minute, since the kubelet replaces
+/// them by a change of links; exec plugins when theirs end; both when the server refuses them. What
+/// cannot be read anew stays as it was.
+package actor CredentialStore {
+    /// How long what was read from files is taken for current.
+    package static let refreshInterval = Duration.seconds(60)
+    /// A plugin's credential is renewed this long before it ends.
+    package static let expiryMarginSeconds: Int64 = 30
+    /// Tokens and certificates are bounded; bytes.
+    private static let fileByteLimit = 1_048_576
+
+    private let configuration: ClusterConfiguration
+    private let environment: [String]
+    private let monotonicNanoseconds: @Sendable () -> UInt64
+    private let wallNanoseconds: @Sendable () -> UInt64
+    private var credentials: ClusterCredentials?
+    private var readAtNanoseconds: UInt64 = 0
+    private var execCredential: ExecCredential?
+    private var isRefused = false
+    /// The last failure to read credentials anew, while older ones are in use.
+    package private(set) var staleReason: String?
+
+    /// Makes a store.
+    ///
+    /// - Parameters:
+    ///   - environment: of this process, for exec plugins.
+    package init(
+        _ configuration: ClusterConfiguration,
+        environment: [String] = ThisProcess.environment,
+        monotonicNanoseconds: @escaping @Sendable () -> UInt64 = Clock.monotonicNanoseconds,
+        wallNanoseconds: @escaping @Sendable () -> UInt64 = Clock.wallNanoseconds
+    ) {
+        self.configuration = configuration
+        self.environment = environment
+        self.monotonicNanoseconds = monotonicNanoseconds
+        self.wallNanoseconds = wallNanoseconds
+    }
+
+    /// The credentials to use now.
+    ///
+    /// - Throws: when there have never been any.
+    package func current() async throws(ClusterFault) -> ClusterCredentials {
+        if let credentials, !isDue { return credentials }
+        do throws(ClusterFault) {
+            if configuration.execPlugin != nil { try await renewExecCredential() }
+            let fresh = try read()
+            credentials = fresh
+            staleReason = nil
+        } catch {
+            guard credentials != nil else { throw error }
+            staleReason = error.description
+        }
+        readAtNanoseconds = monotonicNanoseconds()
+        isRefused = false
+        guard let credentials else { throw ClusterFault("no credentials") }
+        return credentials
+    }
+
+    /// The server answered 401 to these credentials: they are read anew before the next request,
+    /// unless that has happened already.
+    package func refused(_ used: ClusterCredentials) {
+        guard used == credentials else { return }
+        isRefused = true
+        execCredential = nil
+    }
+
+    private var isDue: Bool {
+        if isRefused || execEnds { return true }
+        let age = monotonicNanoseconds() &- readAtNanoseconds
+        return age >= UInt64(CredentialStore.refreshInterval.components.seconds) * 1_000_000_000
+    }
+
+    private var execEnds: Bool {
+        guard let expiry = execCredential?.expirySeconds else { return false }
+        let now = Int64(wallNanoseconds() / 1_000_000_000)
+        return now >= expiry - CredentialStore.expiryMarginSeconds
+    }
+
+    private func renewExecCredential() async throws(ClusterFault) {
+        guard let plugin = configuration.execPlugin, execCredential == nil || execEnds else {
+            return
+        }
+        let (server, name, environment) = (
+            configuration.server, configuration.tlsServerName, environment
+        )
+        let outcome = await BlockingThread.run(name: "exec-plugin") {
+            Result<ExecCredential, ClusterFault> { () throws(ClusterFault) in
+                try plugin.run(inherited: environment, server: server, tlsServerName: name)
+            }
+        }
+        guard let outcome else {
+            throw ClusterFault("exec plugin \(plugin.command): no thread could be started")
+        }
+        execCredential = try outcome.get()
+    }
+
+    private func read() throws(ClusterFault) -> ClusterCredentials {
+        var token = execCredential?.token
+        switch configuration.token {
+        case .literal(let text)?: token = text
+        case .file(let path)?:
+            let bytes = try content(.file(path), "a token")
+            token = String(decoding: bytes, as: UTF8.self)
+                .split(whereSeparator: \.isWhitespace).first.map(String.init)
+            guard token != nil else {
+                throw ClusterFault("\(path): expected a token, got an empty file")
+            }
+        case nil: break
+        }
+        guard configuration.server.isTLS else { return ClusterCredentials(tls: nil, token: token) }
+        var material = TLSMaterial(
+            authorities: nil,
+            isVerified: configuration.trust != .unverified,
+            serverName: configuration.tlsServerName ?? configuration.server.host,
+            certificate: execCredential?.certificate,
+            key: execCredential?.key
+        )
+        if case .authorities(let source) = configuration.trust {
+            material.authorities = try content(source, "certificate authorities")
+        }
+        if let pair = configuration.clientCertificate {
+            material.certificate = try content(pair.certificate, "a client certificate")
+            material.key = try content(pair.key, "a client key")
+        }
+        return ClusterCredentials(tls: material, token: token)
+    }
+
+    private func content(
+        _ source: FileOrBytes,
+        _ what: String
+    ) throws(ClusterFault) -> [UInt8] {
+        switch source {
+        case .bytes(let bytes): return bytes
+        case .file(let path):
+            do throws(Errno) {
+                return try FileSystem.read(path, byteLimit: CredentialStore.fileByteLimit)
+            } catch {
+                throw ClusterFault("\(path): expected \(what): \(error)")
+            }
+        }
+    }
+}

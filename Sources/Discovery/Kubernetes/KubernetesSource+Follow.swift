@@ -1,0 +1,203 @@
+import LinuxSystem
+import MeshModel
+
+/// How one kind is followed: the watch machine says what to do, this does it.
+extension KubernetesSource {
+    /// A watch is asked to end after so many seconds, and up to as many more.
+    private static let watchSeconds: UInt64 = 300
+
+    /// Follows a kind until the task is cancelled.
+    func follow(_ resource: APIResource) async {
+        while !Task.isCancelled {
+            guard let action = machines[resource.kind]?.next() else { return }
+            switch action {
+            case .wait(let duration): try? await Task.sleep(for: duration)
+            case .list(let token, let limit): await list(resource, token, limit)
+            case .watch(let version): await watch(resource, version)
+            }
+        }
+    }
+
+    private func list(_ resource: APIResource, _ token: String, _ limit: Int) async {
+        var target = "\(resource.path)?limit=\(limit)\(selector(resource))"
+        if !token.isEmpty { target += "&continue=\(URLQuery.escape(token))" }
+        var splitter = ListItemSplitter()
+        let outcome = await exchange(resource, target) { bytes throws(WatchMachine.Fault) in
+            do {
+                for item in try splitter.append(bytes) { try self.listed(resource.kind, item) }
+            } catch let fault as WatchMachine.Fault {
+                throw fault
+            } catch {
+                throw .malformed
+            }
+        }
+        guard outcome == nil else {
+            failed(resource, outcome ?? .disconnected)
+            return
+        }
+        do {
+            let envelope = try ObjectEnvelope(json: try splitter.finish())
+            let gone =
+                machines[resource.kind]?.pageEnded(
+                    resourceVersion: envelope.version.resourceVersion,
+                    continueToken: envelope.continueToken
+                ) ?? []
+            for key in gone { remove(key) }
+            absent.remove(resource.kind)
+            faults[resource.kind] = nil
+            changed()
+        } catch {
+            failed(resource, .malformed)
+        }
+    }
+
+    private func listed(_ kind: ObjectKind, _ item: [UInt8]) throws(WatchMachine.Fault) {
+        guard let envelope = try? ObjectEnvelope(json: item), let key = envelope.key(kind) else {
+            throw .malformed
+        }
+        let version = envelope.version.resourceVersion
+        guard machines[kind]?.listed(key, resourceVersion: version) == true else { return }
+        take(key, KubernetesSource.typed(item, kind))
+    }
+
+    private func watch(_ resource: APIResource, _ version: String) async {
+        let seconds = KubernetesSource.watchSeconds + UInt64.random(in: 0..<300)
+        let target =
+            "\(resource.path)?watch=true&allowWatchBookmarks=true&timeoutSeconds=\(seconds)"
+            + "&resourceVersion=\(URLQuery.escape(version))\(selector(resource))"
+        let begun = ContinuousClock.now
+        var splitter = WatchLineSplitter()
+        let outcome = await exchange(resource, target) { bytes throws(WatchMachine.Fault) in
+            let lines: [[UInt8]]
+            do {
+                lines = try splitter.append(bytes)
+            } catch {
+                throw .malformed
+            }
+            for line in lines { try self.received(resource.kind, line) }
+        }
+        switch outcome {
+        case nil:
+            let lived = ContinuousClock.now - begun
+            machines[resource.kind]?.watchEnded(lived: lived, random: .random(in: 0 ... .max))
+        case .ended?: break
+        case let fault?: failed(resource, fault)
+        }
+    }
+
+    private func received(_ kind: ObjectKind, _ line: [UInt8]) throws(WatchMachine.Fault) {
+        guard let parsed = try? WatchLine(line, kind: kind) else { throw .malformed }
+        lastEventNanoseconds = Clock.wallNanoseconds()
+        let effect = machines[kind]?.received(parsed.event, random: .random(in: 0 ... .max))
+        switch (effect, parsed.event) {
+        case (.upsert, .changed(let key, _)):
+            take(key, Array(line[parsed.objectRange]))
+        case (.delete, .deleted(let key, _)): remove(key)
+        case (.ended, _): throw .ended
+        default: break
+        }
+    }
+
+    /// Sends one request and gives the body of a good answer to `body` piece by piece.
+    ///
+    /// - Returns: what went wrong; `nil` when the response came to its end.
+    private func exchange(
+        _ resource: APIResource,
+        _ target: String,
+        _ body: ([UInt8]) throws(WatchMachine.Fault) -> Void
+    ) async -> WatchMachine.Fault? {
+        let response: APIResponse
+        do {
+            response = try await client.get(target)
+        } catch {
+            faults[resource.kind] = error.description
+            return .disconnected
+        }
+        defer {
+            response.cancel()
+            connected.remove(resource.kind)
+        }
+        for await part in response.parts {
+            if Task.isCancelled { return .disconnected }
+            switch part {
+            case .head(let status, let retryAfter):
+                guard status != 200 else {
+                    connected.insert(resource.kind)
+                    faults[resource.kind] = nil
+                    continue
+                }
+                faults[resource.kind] = "\(resource.path): expected 200, found \(status)"
+                return fault(status, retryAfter)
+            case .body(let bytes):
+                response.taken(bytes.count)
+                do throws(WatchMachine.Fault) {
+                    try body(bytes)
+                } catch {
+                    return error
+                }
+            case .end: return nil
+            case .broken(let sentence):
+                faults[resource.kind] = "\(resource.path): \(sentence)"
+                return .disconnected
+            }
+        }
+        return .disconnected
+    }
+
+    private func fault(_ status: Int, _ retryAfterSeconds: Int64) -> WatchMachine.Fault {
+        switch status {
+        case 401: .unauthorized
+        case 403: .forbidden
+        case 404: .notServed
+        case 410: .expired
+        case 429, 500...599: .overloaded(retryAfter: .seconds(retryAfterSeconds))
+        default: .malformed
+        }
+    }
+
+    private func failed(_ resource: APIResource, _ fault: WatchMachine.Fault) {
+        machines[resource.kind]?.failed(fault, random: .random(in: 0 ... .max))
+        switch fault {
+        case .unauthorized: Task { await client.refused() }
+        case .notServed, .forbidden:
+            absent.insert(resource.kind)
+            fallBack(from: resource)
+            changed()
+        case .expired, .overloaded, .disconnected, .malformed, .ended: break
+        }
+    }
+
+    private func selector(_ resource: APIResource) -> String {
+        guard resource.isOwnNodeOnly else { return "" }
+        return "&fieldSelector=" + URLQuery.escape("spec.nodeName=\(settings.nodeName)")
+    }
+
+    /// Items of a list bear no kind of their own; the decoder asks for it.
+    static func typed(_ item: [UInt8], _ kind: ObjectKind) -> [UInt8] {
+        guard let resource = (APIResource.watched + [.endpoints]).first(where: { $0.kind == kind }),
+            let open = item.firstIndex(of: UInt8(ascii: "{"))
+        else { return item }
+        let prefix = "{\"apiVersion\":\"\(resource.apiVersion)\",\"kind\":\"\(kind.rawValue)\","
+        let rest = item[(open + 1)...]
+        let hasMembers = rest.first { $0 > 0x20 } != UInt8(ascii: "}")
+        return Array((hasMembers ? prefix : String(prefix.dropLast())).utf8) + rest
+    }
+}
+
+/// Text within a query (RFC 3986 section 2.3).
+enum URLQuery {
+    /// Escapes every byte that is not unreserved.
+    static func escape(_ text: String) -> String {
+        text.utf8.reduce(into: "") { result, byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."),
+                UInt8(ascii: "_"), UInt8(ascii: "~"):
+                result.unicodeScalars.append(Unicode.Scalar(byte))
+            default:
+                let digits = String(byte, radix: 16, uppercase: true)
+                result += digits.count == 1 ? "%0\(digits)" : "%\(digits)"
+            }
+        }
+    }
+}
