@@ -41,7 +41,9 @@ package final class KernelLink: Sendable {
         mode: AttachMode
     ) throws(Errno) -> KernelLink {
         var options = unsafe bpf_link_create_opts()
-        unsafe options.sz = MemoryLayout<bpf_link_create_opts>.size
+        // Up to `flags` alone: libbpf wants all that it is told of behind it to be zero, and padding
+        // need not be.
+        unsafe options.sz = MemoryLayout<Int>.size + MemoryLayout<UInt32>.size
         // XDP_FLAGS_SKB_MODE and XDP_FLAGS_DRV_MODE of linux/if_link.h.
         unsafe options.flags = mode == .generic ? 1 << 1 : 1 << 2
         let result = unsafe bpf_link_create(

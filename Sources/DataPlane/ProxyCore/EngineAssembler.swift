@@ -128,6 +128,8 @@ package actor EngineAssembler {
         let factory = self.factory
         let number = version
         let results = await pool.perform { worker in
+            // Another part's update may have overtaken this one; it holds this contribution as well.
+            guard number > worker.proxy.viewVersion else { return true }
             let chains = factory.chains(
                 for: lists,
                 worker: worker.number,

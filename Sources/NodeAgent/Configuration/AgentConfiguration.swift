@@ -97,6 +97,9 @@ struct AgentConfiguration: Equatable, Sendable {
     /// The directory of the node's lock, socket and state.
     var runtimeDirectory: String { AgentConfiguration.runtimeDirectory(node: nodeName) }
 
+    /// Where a node keeps what outlives a reboot.
+    static func stateDirectory(node: String) -> String { "/var/lib/martlet/\(node)" }
+
     /// The runtime directory of a node.
     static func runtimeDirectory(node: String) -> String { "/run/martlet/\(node)" }
 

@@ -33,7 +33,7 @@ final class Agent: Sendable {
     let capture: CaptureLayer?
     private let captureFault: String?
     let progress: LayerProgress
-    let source: ManifestSource
+    let source: any SnapshotSource
     let startedAtNanoseconds = Clock.monotonicNanoseconds()
     let snapshot = Mutex(MeshSnapshot())
     let isDraining = Atomic<Bool>(false)
@@ -54,7 +54,6 @@ final class Agent: Sendable {
         let parts = AgentParts(configuration)
         nodeAddresses = parts.nodeAddresses
         engine = parts.engine
-        source = try parts.source()
         let made = AsyncStream<Block>.makeStream(bufferingPolicy: .bufferingNewest(4_096))
         madeBlocks = made.stream
         do throws(Errno) {
@@ -64,6 +63,7 @@ final class Agent: Sendable {
         } catch {
             throw AgentRefusal("expected descriptors and a log for the workers, found \(error)")
         }
+        source = try parts.source(on: control)
         blocks = BlockService(engine: engine, desks: workers.desks)
         assembler = EngineAssembler(pool: workers.pool, factory: plugins)
         ingress = IngressLayer(

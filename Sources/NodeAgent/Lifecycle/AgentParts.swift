@@ -50,8 +50,10 @@ struct AgentParts {
         )
     }
 
-    /// Where snapshots come from.
-    func source() throws(AgentRefusal) -> ManifestSource {
+    /// Where snapshots come from; connections to an API server live on the control loop.
+    func source(
+        on control: LoopBound<EventLoop>
+    ) throws(AgentRefusal) -> any SnapshotSource {
         switch configuration.source {
         case .manifests(let directory):
             guard FileSystem.kind(of: directory) == .directory else {
@@ -61,8 +63,32 @@ struct AgentParts {
             }
             return ManifestSource(path: directory, settings: settings)
         case .kubeconfig, .inCluster:
-            throw AgentRefusal("sources.kubernetes: expected a manifest directory")
+            return kubernetesSource(try cluster(), on: control)
         }
+    }
+
+    private func cluster() throws(AgentRefusal) -> ClusterConfiguration {
+        do throws(ClusterFault) {
+            if case .kubeconfig(let path) = configuration.source {
+                return try Kubeconfig.load(path)
+            }
+            return try ServiceAccountFiles.configuration(environment: ThisProcess.environment)
+        } catch {
+            throw AgentRefusal("sources.kubernetes: \(error)")
+        }
+    }
+
+    private func kubernetesSource(
+        _ cluster: ClusterConfiguration,
+        on control: LoopBound<EventLoop>
+    ) -> KubernetesSource {
+        let host = control.binding(StreamHost(loop: control.ownedByThisThread))
+        return KubernetesSource(
+            client: APIClient(cluster, credentials: CredentialStore(cluster), host: host),
+            settings: settings,
+            mirrorDirectory:
+                "\(AgentConfiguration.stateDirectory(node: configuration.nodeName))/mirror"
+        )
     }
 
     /// What reducing needs to know of this node.
