@@ -109,7 +109,8 @@ package final class KernelLink: Sendable {
     /// What sits on an interface now, whoever put it there.
     static func programs(on index: UInt32) throws(Errno) -> InterfacePrograms {
         var options = bpf_xdp_query_opts()
-        options.sz = MemoryLayout<bpf_xdp_query_opts>.size
+        // Up to `attach_mode`, the last field: libbpf wants the padding behind it to be zero.
+        options.sz = MemoryLayout<Int>.size + 4 * MemoryLayout<UInt32>.size + 1
         _ = try Errno.check(Int(unsafe bpf_xdp_query(Int32(index), 0, &options)))
         var programs = InterfacePrograms(
             native: options.drv_prog_id,
