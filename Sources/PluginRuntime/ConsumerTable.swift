@@ -2,51 +2,77 @@ import MeshModel
 
 /// The consumers in force, by credential, and what follows once one is known. Immutable.
 package final class ConsumerTable: Sendable {
-    /// A consumer as filters see it.
-    struct Entry: Sendable {
-        var number: Int32
-        var consumer: Consumer
+    private struct Credential: Sendable {
+        var space: UInt64
+        var key: String
+        var consumer: Int32
     }
 
-    private let byCredential: [String: [String: Entry]]
+    private let salt: UInt64
+    private let credentials: [UInt64: [Credential]]
     /// The chain that goes on for a consumer, by the chain it was met in.
     let chains: [Int32: [Int32: (chain: Int32, position: Int)]]
-    let entries: [Entry]
+    /// The consumers by number.
+    let consumers: [Consumer]
+    /// Credentials that another Consumer had before: why, by `consumer plugin`.
+    let duplicates: [String: String]
 
     /// Makes an empty table.
-    init() {
-        byCredential = [:]
-        chains = [:]
-        entries = []
-    }
+    convenience init() { self.init([], chains: [:]) }
 
+    /// Makes a table; of two consumers with one credential the first counts.
     init(
         _ consumers: [Consumer],
         chains: [Int32: [Int32: (chain: Int32, position: Int)]]
     ) {
-        var byCredential: [String: [String: Entry]] = [:]
-        var entries: [Entry] = []
+        let salt = UInt64.random(in: .min ... .max)
+        var credentials: [UInt64: [Credential]] = [:]
+        var duplicates: [String: String] = [:]
         for (number, consumer) in consumers.enumerated() {
-            let entry = Entry(number: Int32(number), consumer: consumer)
-            entries.append(entry)
-            for credential in consumer.auth {
-                guard case .string(let key)? = credential.configuration["key"] else { continue }
-                let space = "\(consumer.key.namespace)/\(credential.name)"
-                // Of two consumers with one credential the first counts.
-                if byCredential[space]?[key] == nil {
-                    byCredential[space, default: [:]][key] = entry
+            for binding in consumer.auth {
+                guard case .string(let key)? = binding.configuration["key"] else { continue }
+                let space = ConsumerTable.space(binding.name, namespace: consumer.key.namespace)
+                let hash = key.withBytes { ConsumerTable.hash(salt ^ space, $0) }
+                let earlier = credentials[hash]?.first { $0.space == space && $0.key == key }
+                if let earlier {
+                    let owner = consumers[Int(earlier.consumer)].key
+                    duplicates["\(consumer.key) \(binding.name)"] = "its key is \(owner)'s"
+                    continue
                 }
+                credentials[hash, default: []]
+                    .append(Credential(space: space, key: key, consumer: Int32(number)))
             }
         }
-        self.byCredential = byCredential
+        self.salt = salt
+        self.credentials = credentials
         self.chains = chains
-        self.entries = entries
+        self.consumers = consumers
+        self.duplicates = duplicates
     }
 
-    /// Finds the consumer of a credential within a namespace.
-    func find(_ plugin: String, namespace: String, _ key: RawSpan) -> Entry? {
-        guard let known = byCredential["\(namespace)/\(plugin)"] else { return nil }
-        return known.first { $0.key.isEqual(to: key) }?.value
+    /// The number of what one plugin's credentials are told apart within: a namespace.
+    static func space(_ plugin: String, namespace: String) -> UInt64 {
+        "\(namespace)/\(plugin)".withBytes { hash(0, $0) }
+    }
+
+    /// Finds the consumer of a credential; allocates nothing.
+    func find(space: UInt64, _ key: RawSpan) -> Int32? {
+        guard let candidates = credentials[ConsumerTable.hash(salt ^ space, key)] else {
+            return nil
+        }
+        for candidate in candidates
+        where candidate.space == space && candidate.key.isEqual(to: key) {
+            return candidate.consumer
+        }
+        return nil
+    }
+
+    private static func hash(_ seed: UInt64, _ bytes: RawSpan) -> UInt64 {
+        var hash = seed ^ 0xcbf2_9ce4_8422_2325
+        for offset in 0..<bytes.byteCount {
+            hash = (hash ^ UInt64(bytes.loadByte(at: offset))) &* 0x100_0000_01b3
+        }
+        return hash ^ hash >> 32
     }
 }
 

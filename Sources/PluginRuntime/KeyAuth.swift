@@ -60,13 +60,13 @@ struct KeyAuth: PluginDefinition {
 /// Looks for a key in the order configured; the first source that is there decides.
 final class KeyAuthFilter: Filter, ConsumerAware {
     private let keys: [KeyAuth.Key]
-    private let namespace: String
+    private let space: UInt64
     var host: PluginHost
 
     init(_ keys: [KeyAuth.Key], _ binding: PluginBinding, _ host: PluginHost) {
         self.keys = keys
         self.host = host
-        namespace = binding.policy.namespace
+        space = ConsumerTable.space(binding.name, namespace: binding.policy.namespace)
         super.init(name: binding.name, phases: .requestHeaders)
     }
 
@@ -89,12 +89,12 @@ final class KeyAuthFilter: Filter, ConsumerAware {
         let count = context.requestHeaderCount(name)
         guard count > 0 else { return nil }
         guard count == 1 else { return refuse("duplicate key found", context) }
-        let entry = context.withRequestHeader(name) {
-            host.consumers.find(self.name, namespace: namespace, $0)
+        let consumer = context.withRequestHeader(name) {
+            host.consumers.find(space: space, $0)
         }
-        guard let entry = entry ?? nil else { return refuse("invalid key", context) }
+        guard let consumer = consumer ?? nil else { return refuse("invalid key", context) }
         context.removeRequestHeader(name)
-        return accept(entry, context)
+        return accept(consumer, context)
     }
 
     private func query(_ name: String, _ context: FilterContext) -> FilterAction? {
@@ -116,21 +116,21 @@ final class KeyAuthFilter: Filter, ConsumerAware {
         }
         guard let value = values.first else { return nil }
         guard values.count == 1 else { return refuse("duplicate key found", context) }
-        let entry = value.withBytes {
-            host.consumers.find(self.name, namespace: namespace, $0)
+        let consumer = value.withBytes {
+            host.consumers.find(space: space, $0)
         }
-        guard let entry else { return refuse("invalid key", context) }
+        guard let consumer else { return refuse("invalid key", context) }
         var forwarded = String(path[..<mark])
         if !rest.isEmpty { forwarded += "?" + rest.joined(separator: "&") }
         guard context.replacePath(forwarded) else {
             return .reply(LocalReply(status: 431))
         }
-        return accept(entry, context)
+        return accept(consumer, context)
     }
 
-    private func accept(_ entry: ConsumerTable.Entry, _ context: FilterContext) -> FilterAction {
-        context.consumer = entry.number
-        if let next = host.consumers.chains[context.chain]?[entry.number] {
+    private func accept(_ consumer: Int32, _ context: FilterContext) -> FilterAction {
+        context.consumer = consumer
+        if let next = host.consumers.chains[context.chain]?[consumer] {
             context.goOn(with: next.chain, from: next.position)
         }
         return .proceed

@@ -1,18 +1,45 @@
 import Addressing
 import Synchronization
 
-/// Counts offences of sources over all workers, without locks: a fixed table of slots, each a key
-/// and a packed count with the time its window began.
+/// Counts offences of sources over all workers, without locks: a fixed number of rows, each with a
+/// key and the times of its last offences, so that the window slides exactly.
 ///
-/// A source's slot is one of a few next to each other; when all are taken by newer windows the
-/// oldest gives way, which is counted.
+/// A source's row is one of a few next to each other; when all are taken by others the one that
+/// has been quiet longest gives way, which is counted. Two workers that note offences of one source
+/// in the same instant may see one of the two a call later; never one too many.
 package final class OffenceTable: Sendable {
-    private static let slotCount = 4_096
-    private static let probeCount = 8
-    private static let countBits: UInt64 = 20
+    /// Sources remembered at once, all policies together.
+    package static let rowCount = 4_096
+    /// The most offences that a policy may ask for: as many times as a row keeps.
+    package static let offenceMax = 64
 
-    private let keys = InlineArray<4_096, Atomic<UInt64>> { _ in Atomic(0) }
-    private let states = InlineArray<4_096, Atomic<UInt64>> { _ in Atomic(0) }
+    private static let probeCount = 8
+
+    private final class Row: Sendable {
+        let key = Atomic<UInt64>(0)
+        let count = Atomic<UInt64>(0)
+        let times = InlineArray<64, Atomic<UInt64>> { _ in Atomic(0) }
+
+        /// When the last offence was; 0 where there is none.
+        var lastMilliseconds: UInt64 {
+            let count = self.count.load(ordering: .relaxed)
+            return count == 0 ? 0 : time(count &- 1)
+        }
+
+        func time(_ index: UInt64) -> UInt64 {
+            times[Int(index % UInt64(OffenceTable.offenceMax))].load(ordering: .relaxed)
+        }
+
+        func note(_ milliseconds: UInt64) -> UInt64 {
+            let index = count.wrappingAdd(1, ordering: .relaxed).oldValue
+            times[Int(index % UInt64(OffenceTable.offenceMax))]
+                .store(milliseconds, ordering: .relaxed)
+            return index &+ 1
+        }
+    }
+
+    private let rows = (0..<OffenceTable.rowCount).map { _ in Row() }
+    private let salt = UInt64.random(in: .min ... .max)
     private let evictions = Atomic<UInt64>(0)
 
     /// Makes an empty table.
@@ -21,74 +48,54 @@ package final class OffenceTable: Sendable {
     /// Sources that gave way to others.
     package var evictionCount: UInt64 { evictions.load(ordering: .relaxed) }
 
-    /// Counts an offence.
+    /// Notes an offence.
     ///
-    /// - Returns: how many the source has in its window with this one.
+    /// - Parameters:
+    ///   - offences: how many within the window are too many, 1...`offenceMax`.
+    ///   - nowMilliseconds: monotonic, above zero.
+    /// - Returns: whether this one makes them too many; the source's count then begins anew.
     func record(
         _ source: IPAddress,
         policy: UInt64,
+        offences: Int,
         windowMilliseconds: UInt64,
         nowMilliseconds: UInt64
-    ) -> UInt64 {
-        let key = OffenceTable.key(source, policy)
-        let slot = find(key)
-        while true {
-            let state = states[slot].load(ordering: .relaxed)
-            let began = state >> OffenceTable.countBits
-            let isOver = began == 0 || nowMilliseconds &- began > windowMilliseconds
-            let count = isOver ? 1 : (state & ((1 << OffenceTable.countBits) - 1)) + 1
-            let next = (isOver ? nowMilliseconds : began) << OffenceTable.countBits | count
-            let (won, _) = states[slot].compareExchange(
-                expected: state,
-                desired: next,
-                ordering: .relaxed
-            )
-            if won { return count }
-        }
+    ) -> Bool {
+        let row = row(of: key(source, policy))
+        let count = row.note(nowMilliseconds)
+        guard count >= UInt64(offences) else { return false }
+        let first = row.time(count &- UInt64(offences))
+        guard first > 0, nowMilliseconds <= first &+ windowMilliseconds else { return false }
+        row.count.store(0, ordering: .relaxed)
+        return true
     }
 
-    /// Begins a source's count anew.
-    func reset(_ source: IPAddress, policy: UInt64) {
-        let key = OffenceTable.key(source, policy)
+    private func row(of key: UInt64) -> Row {
+        let start = Int(truncatingIfNeeded: key >> 8)
+        var quietest = rows[start & (OffenceTable.rowCount - 1)]
         for probe in 0..<OffenceTable.probeCount {
-            let slot = OffenceTable.place(key, probe)
-            if keys[slot].load(ordering: .relaxed) == key {
-                states[slot].store(0, ordering: .relaxed)
-                return
-            }
-        }
-    }
-
-    private func find(_ key: UInt64) -> Int {
-        var oldest = OffenceTable.place(key, 0)
-        for probe in 0..<OffenceTable.probeCount {
-            let slot = OffenceTable.place(key, probe)
-            let found = keys[slot].load(ordering: .relaxed)
-            if found == key { return slot }
+            let row = rows[(start &+ probe) & (OffenceTable.rowCount - 1)]
+            let found = row.key.load(ordering: .relaxed)
+            if found == key { return row }
             if found == 0 {
-                let (won, seen) = keys[slot].compareExchange(
+                let (won, seen) = row.key.compareExchange(
                     expected: 0,
                     desired: key,
                     ordering: .relaxed
                 )
-                if won || seen == key { return slot }
+                if won || seen == key { return row }
             }
-            let age = states[slot].load(ordering: .relaxed)
-            if age < states[oldest].load(ordering: .relaxed) { oldest = slot }
+            if row.lastMilliseconds < quietest.lastMilliseconds { quietest = row }
         }
         evictions.wrappingAdd(1, ordering: .relaxed)
-        keys[oldest].store(key, ordering: .relaxed)
-        states[oldest].store(0, ordering: .relaxed)
-        return oldest
+        quietest.key.store(key, ordering: .relaxed)
+        quietest.count.store(0, ordering: .relaxed)
+        return quietest
     }
 
-    private static func key(_ source: IPAddress, _ policy: UInt64) -> UInt64 {
-        var hash = (source.high ^ policy) &* 0x9e37_79b9_7f4a_7c15
+    private func key(_ source: IPAddress, _ policy: UInt64) -> UInt64 {
+        var hash = (source.high ^ policy ^ salt) &* 0x9e37_79b9_7f4a_7c15
         hash = (hash ^ hash >> 29 ^ source.low) &* 0xbf58_476d_1ce4_e5b9
         return hash ^ hash >> 32 | 1
-    }
-
-    private static func place(_ key: UInt64, _ probe: Int) -> Int {
-        (Int(truncatingIfNeeded: key >> 8) + probe) & (slotCount - 1)
     }
 }

@@ -20,7 +20,8 @@ package final class PluginRuntime: FilterFactory {
         consumers.withLock { $0 = found.sorted { $0.key < $1.key } }
     }
 
-    /// Plugins whose configuration is not valid, with the reason, by `policy plugin`.
+    /// What of the last lists is not valid, with the reason: configurations by `policy plugin`,
+    /// credentials that another Consumer had before by `consumer plugin`.
     package var invalid: [String: String] { faults.withLock(\.self) }
 
     /// Offences that found the table full of newer ones.
@@ -43,6 +44,7 @@ package final class PluginRuntime: FilterFactory {
             chain(list, host, store, &kept, &problems)
         }
         host.consumers = ConsumerTable(known, chains: chainsOfConsumers)
+        problems.merge(host.consumers.duplicates) { $1 }
         for filter in kept.values { (filter as? any ConsumerAware)?.host = host }
         store.filters = kept
         if worker == 0 { faults.withLock { $0 = problems } }

@@ -11,8 +11,8 @@ struct SourceGuard: PluginDefinition {
         /// Answers that count as offences.
         var statuses: [UInt16] = [401, 403, 429]
         /// How many within the window earn a block.
-        var offences: UInt64 = 5
-        /// Counted from a source's first offence.
+        var offences = 5
+        /// Slides: any stretch of this length counts.
         var window = Duration.seconds(10)
         /// For how long; repeated blocks grow.
         var block = Duration.seconds(30)
@@ -32,7 +32,8 @@ struct SourceGuard: PluginDefinition {
                     statuses.append(UInt16(status))
                 }
             }
-            offences = UInt64(try reader.integer("offences", 1...100_000) ?? 5)
+            let most = Int64(OffenceTable.offenceMax)
+            offences = Int(try reader.integer("offences", 1...most) ?? 5)
             if let written = try reader.duration("window") { window = written }
             if let written = try reader.duration("block") { block = written }
             guard block <= .seconds(60) else {
@@ -70,7 +71,7 @@ final class SourceGuardFilter: Filter {
         }
         windowMilliseconds = UInt64(settings.window / .milliseconds(1))
         reason =
-            "\(settings.offences) refusals within \(settings.window.components.seconds) s"
+            "\(settings.offences) refusals within \(windowMilliseconds) ms"
         super.init(name: binding.name, phases: .log)
     }
 
@@ -86,14 +87,15 @@ final class SourceGuardFilter: Filter {
 
     private func offend(_ context: FilterContext) {
         let source = context.peer.ip
-        let count = offences.record(
-            source,
-            policy: policy,
-            windowMilliseconds: windowMilliseconds,
-            nowMilliseconds: context.nowNanoseconds / 1_000_000
-        )
-        guard count >= settings.offences else { return }
-        offences.reset(source, policy: policy)
+        guard
+            offences.record(
+                source,
+                policy: policy,
+                offences: settings.offences,
+                windowMilliseconds: windowMilliseconds,
+                nowMilliseconds: context.nowNanoseconds / 1_000_000
+            )
+        else { return }
         _ = context.block(
             for: settings.block,
             reason: reason,

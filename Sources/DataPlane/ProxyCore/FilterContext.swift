@@ -194,8 +194,7 @@ public final class FilterContext {
     /// Puts another chain in the place of the exchange's, from the filter after this one on: the
     /// consumer's own filters, once it is known.
     package func goOn(with chain: Int32, from position: Int) {
-        proxy.exchanges[exchange].action.chain = chain
-        proxy.exchanges[exchange].filterPosition = Int16(position - 1)
+        proxy.change(exchange, to: chain, at: position - 1)
     }
 
     // MARK: Coupling with the packet layer

@@ -38,19 +38,34 @@ extension HTTPProxy {
             fail(exchange, status: 500, .filterFailure)
             return
         }
+        noteWishes(of: chain, exchange)
+        exchanges[exchange].filterPosition = 0
+        continueRequestFilters(exchange)
+    }
+
+    private func noteWishes(of chain: FilterChain, _ exchange: ExchangeHandle) {
         if !chain.phases.isDisjoint(with: [.responseHeaders, .responseData, .response]) {
             exchanges[exchange].flags.insert(.filtersResponse)
         }
         if chain.phases.contains(.requestData) {
             exchanges[exchange].flags.insert(.filtersBody)
         }
-        exchanges[exchange].filterPosition = 0
-        continueRequestFilters(exchange)
+    }
+
+    /// Puts another chain of the same set in the place of the exchange's.
+    func change(_ exchange: ExchangeHandle, to chain: Int32, at position: Int) {
+        exchanges[exchange].action.chain = chain
+        exchanges[exchange].filterPosition = Int16(position)
+        if let chain = self.chain(of: exchange) { noteWishes(of: chain, exchange) }
     }
 
     /// Goes on with the filter at the exchange's position.
     func continueRequestFilters(_ exchange: ExchangeHandle) {
         while let chain = chain(of: exchange) {
+            guard chain.fault == nil else {
+                fail(exchange, status: 500, .filterFailure)
+                return
+            }
             let position = Int(exchanges[exchange].filterPosition)
             guard position < chain.filters.count else { break }
             let filter = chain.filters[position]

@@ -41,7 +41,8 @@ final class CoupledIngress: SnapshotConsumer {
     /// Puts the listeners in force, then the rules of verdicts about them.
     func apply(_ snapshot: MeshSnapshot, delta: SnapshotDelta) async -> AppliedReport {
         plugins.set(consumers: Array(snapshot.consumers.values))
-        let report = await ingress.apply(snapshot, delta: delta)
+        var report = await ingress.apply(snapshot, delta: delta)
+        report.faults += plugins.invalid.map { "\($0.key): \($0.value)" }.sorted()
         let names = await assembler.slotNames
         var settings = VerdictDesk.Settings()
         let policies = snapshot.sourcePolicies.values.sorted { $0.key < $1.key }

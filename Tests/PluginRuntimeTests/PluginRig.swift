@@ -1,0 +1,189 @@
+import Addressing
+import DataPlane
+import MeshModel
+
+@testable import PluginRuntime
+
+/// One worker's proxy with plugins on its one route, between a client and an endpoint on a
+/// simulated network. The endpoint answers 200 with the head it was sent.
+final class PluginRig {
+    let network: SimulatedNetwork
+    let loop: EventLoop
+    let proxy: HTTPProxy
+    let runtime: PluginRuntime
+    private(set) var blocks: [BlockRequest] = []
+    private let acceptor: Acceptor
+    private let sink: Sink
+    private let backend: Int32
+    private var backendConnections: [Int32: [UInt8]] = [:]
+    private var slots = EngineSlots()
+    private var version: UInt64 = 0
+
+    static let entrance = SocketAddress(.loopbackIPv4, 80)
+    private static let endpoint = SocketAddress(.loopbackIPv4, 9_000)
+
+    final class Sink: ConnectionSink {
+        let proxy: HTTPProxy
+
+        init(proxy: HTTPProxy) { self.proxy = proxy }
+
+        func accepted(_ fd: Int32, peer: SocketAddress, port: Int32) {
+            proxy.adopt(fd, peer: peer, local: PluginRig.entrance, PortConfiguration(entry: 0))
+        }
+    }
+
+    init(_ registry: PluginRegistry = .shipped) throws {
+        network = SimulatedNetwork(seed: 1)
+        network.advance(nanoseconds: 1_000_000_000)
+        loop = try EventLoop(network: Network(simulation: network))
+        proxy = HTTPProxy(loop: loop, seed: 1)
+        runtime = PluginRuntime(registry: registry)
+        acceptor = Acceptor(loop: loop)
+        sink = Sink(proxy: proxy)
+        backend = network.listen(on: PluginRig.endpoint)
+        _ = try acceptor.add(
+            .init(owning: network.listen(on: PluginRig.entrance)),
+            port: 0,
+            isShared: false,
+            sink: sink
+        )
+        proxy.blockSink = { [weak self] in
+            self?.blocks.append($0)
+            return true
+        }
+    }
+
+    /// Installs one route for each list: `/` for the first, `/1` for the second and so on.
+    func install(_ lists: [[PluginBinding]], consumers: [Consumer] = []) {
+        runtime.set(consumers: consumers)
+        slots.begin()
+        let id = ClusterID(namespace: "ns", name: "echo", port: 80)
+        var configuration = EngineConfiguration()
+        guard let cluster = slots.cluster(id),
+            let endpoint = slots.endpoint(id, PluginRig.endpoint)
+        else { return }
+        configuration.clusters[cluster] = EngineCluster(
+            name: id.description,
+            algorithm: .roundRobin,
+            endpoints: [endpoint]
+        )
+        slots.sweep()
+        let rules = lists.indices.map { index in
+            EngineRule(
+                match: HTTPMatch(path: .prefix(index == 0 ? "" : "/\(index)")),
+                action: EngineAction(
+                    routeName: "ns/route/\(index)",
+                    backends: [EngineBackend(cluster: cluster)],
+                    chain: Int32(index)
+                )
+            )
+        }
+        configuration.entries[0] = EngineEntry(
+            isEdge: true,
+            hosts: [EngineHost(pattern: .any, listener: 0, rules: rules)],
+            listener: 0,
+            abuseChain: 0
+        )
+        configuration.listenerNames[0] = "ns/gateway/http"
+        version += 1
+        let chains = runtime.chains(for: lists, worker: 0, store: proxy.filterStore)
+        proxy.install(RoutingView(version: version, configuration), chains: chains)
+    }
+
+    /// Sends a request on a connection of its own and returns the answer's text, or nothing when
+    /// none came.
+    func ask(_ text: String) -> String {
+        let client = network.connect(to: PluginRig.entrance)
+        var rest = Array(text.utf8)[...]
+        var answer: [UInt8] = []
+        for _ in 0..<200 {
+            rest = rest.dropFirst(network.write(client, rest))
+            loop.turn(waitingUpTo: loop.waitMilliseconds())
+            stepBackend()
+            guard let bytes = network.read(client) else { break }
+            answer += bytes
+            if isWhole(answer) { break }
+        }
+        network.close(client)
+        for _ in 0..<5 { loop.turn(waitingUpTo: loop.waitMilliseconds()) }
+        return String(decoding: answer, as: UTF8.self)
+    }
+
+    /// A GET with header lines.
+    func get(_ path: String, _ lines: [String] = []) -> String {
+        ask((["GET \(path) HTTP/1.1", "Host: h"] + lines + ["", ""]).joined(separator: "\r\n"))
+    }
+
+    /// The status of a GET's answer.
+    func status(_ path: String, _ lines: [String] = []) -> String {
+        String(get(path, lines).dropFirst("HTTP/1.1 ".count).prefix(3))
+    }
+
+    private func isWhole(_ bytes: [UInt8]) -> Bool {
+        let text = String(decoding: bytes, as: UTF8.self)
+        guard let end = text.firstRange(of: "\r\n\r\n"),
+            let line = text.lowercased().split(separator: "\r\n").first(where: {
+                $0.hasPrefix("content-length: ")
+            }), let length = Int(line.dropFirst("content-length: ".count))
+        else { return false }
+        return text[end.upperBound...].utf8.count >= length
+    }
+
+    private func stepBackend() {
+        while let (fd, _) = network.accept(backend) { backendConnections[fd] = [] }
+        for (fd, input) in backendConnections {
+            guard let bytes = network.read(fd) else {
+                network.close(fd)
+                backendConnections[fd] = nil
+                continue
+            }
+            let text = String(decoding: input + bytes, as: UTF8.self)
+            guard text.hasSuffix("\r\n\r\n") else {
+                backendConnections[fd] = input + bytes
+                continue
+            }
+            backendConnections[fd] = []
+            let reply = "HTTP/1.1 200 OK\r\ncontent-length: \(text.utf8.count)\r\n\r\n\(text)"
+            _ = network.write(fd, Array(reply.utf8)[...])
+        }
+    }
+}
+
+/// Short ways to say what tests are about.
+enum Sample {
+    static let policy = ObjectKey(.filterPolicy, namespace: "ns", name: "policy")
+
+    static func object(_ members: [String: JSONValue]) -> JSONValue {
+        .object(members.sorted { $0.key < $1.key }.map { .init($0.key, $0.value) })
+    }
+
+    static func binding(
+        _ name: String,
+        _ members: [String: JSONValue] = [:],
+        policy: ObjectKey = Sample.policy
+    ) -> PluginBinding {
+        PluginBinding(name: name, configuration: object(members), policy: policy)
+    }
+
+    static func keyAuth(_ keys: [(name: String, source: String)]) -> PluginBinding {
+        binding(
+            "keyAuth",
+            [
+                "keys": .array(
+                    keys.map { object(["name": .string($0.name), "source": .string($0.source)]) }
+                )
+            ]
+        )
+    }
+
+    static func consumer(
+        _ name: String,
+        key: String,
+        namespace: String = "ns",
+        filters: [PluginBinding] = []
+    ) -> Consumer {
+        let object = ObjectKey(.consumer, namespace: namespace, name: name)
+        let credential = binding("keyAuth", ["key": .string(key)], policy: object)
+        return Consumer(key: object, name: name, auth: [credential], filters: filters)
+    }
+}

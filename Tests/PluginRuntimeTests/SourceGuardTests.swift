@@ -1,0 +1,163 @@
+import Addressing
+import MeshModel
+import Testing
+
+@testable import PluginRuntime
+
+@Suite struct SourceGuardTests {
+    private func guardBinding(_ more: [String: JSONValue] = [:]) -> PluginBinding {
+        let members: [String: JSONValue] = [
+            "statuses": .array([.integer(401)]), "offences": .integer(3), "window": .string("10s"),
+            "block": .string("30s"),
+        ]
+        return Sample.binding("sourceGuard", members.merging(more) { $1 })
+    }
+
+    private func rig(_ more: [String: JSONValue] = [:]) throws -> PluginRig {
+        let rig = try PluginRig()
+        rig.install([
+            [Sample.keyAuth([("authorization", "HEADER")]), guardBinding(more)],
+            [guardBinding(more)],
+        ])
+        return rig
+    }
+
+    @Test func asManyRefusalsAsConfiguredEarnOneBlockOfTheSocketsPeer() throws {
+        let rig = try rig()
+        for _ in 0..<2 {
+            #expect(rig.status("/", ["authorization: x", "x-forwarded-for: 9.9.9.9"]) == "401")
+        }
+        #expect(rig.blocks.isEmpty)
+        #expect(rig.status("/", ["authorization: x", "x-forwarded-for: 9.9.9.9"]) == "401")
+        let block = try #require(rig.blocks.first)
+        #expect(rig.blocks.count == 1)
+        #expect(block.source == .loopbackIPv4)
+        #expect(block.listener == 0)
+        #expect(block.destination == PluginRig.entrance)
+        #expect(block.ttlNanoseconds == 30_000_000_000)
+        #expect(block.owner == .plugin(name: "sourceGuard", policy: Sample.policy))
+        #expect(block.reason.contains("3 refusals"))
+        #expect(!block.dryRun)
+    }
+
+    @Test func answersOfOtherStatusesAreNoOffences() throws {
+        let rig = try rig()
+        for _ in 0..<6 { #expect(rig.status("/1") == "200") }
+        #expect(rig.blocks.isEmpty)
+    }
+
+    @Test func refusalsFurtherApartThanTheWindowEarnNothing() throws {
+        let rig = try rig()
+        for _ in 0..<6 {
+            _ = rig.status("/", ["authorization: x"])
+            rig.network.advance(nanoseconds: 6_000_000_000)
+        }
+        #expect(rig.blocks.isEmpty)
+    }
+
+    @Test func protocolAbuseIsAnOffence() throws {
+        let rig = try rig()
+        for _ in 0..<3 { _ = rig.ask("GET / HTTP/1.1\r\nHost: h\r\nBad Header: 1\r\n\r\n") }
+        #expect(rig.blocks.count == 1)
+    }
+
+    @Test func aDryRunSaysSo() throws {
+        let rig = try rig(["dryRun": .bool(true)])
+        for _ in 0..<3 { _ = rig.status("/", ["authorization: x"]) }
+        #expect(rig.blocks.map(\.dryRun) == [true])
+    }
+
+    @Test func itStandsBeforeAuthentication() {
+        let sorted = PluginRegistry.shipped.sorted([
+            Sample.keyAuth([("a", "HEADER")]), guardBinding(),
+        ])
+        #expect(sorted.map(\.name) == ["sourceGuard", "keyAuth"])
+    }
+
+    @Test(
+        arguments: [
+            (["offences": .integer(0)], "offences: expected an integer of 1...64, found 0"),
+            (["offences": .integer(65)], "offences: expected an integer of 1...64, found 65"),
+            (["block": .string("61s")], "block: expected at most \"60s\", found 61.0 seconds"),
+            (
+                ["window": .string("10")],
+                "window: expected a duration such as \"10s\", above zero, found \"10\""
+            ),
+            (
+                ["statuses": .array([.integer(99)])],
+                "statuses: expected codes of 100...599, found 99"
+            ),
+            (["dryRun": .string("yes")], "dryRun: expected true or false, found \"yes\""),
+            (["burst": .integer(1)], "burst: unknown field"),
+        ] as [([String: JSONValue], String)]
+    )
+    func whatIsNotAConfigurationIsRefusedWithItsReason(
+        members: [String: JSONValue],
+        reason: String
+    ) {
+        let fault = PluginRegistry.shipped.fault(of: "sourceGuard", Sample.object(members))
+        #expect(fault == reason)
+    }
+
+    @Test func anEmptyConfigurationHasTheDefaultsOfTheContract() throws {
+        let settings = try SourceGuard.Settings(Sample.object([:]))
+        #expect(settings.statuses == [401, 403, 429])
+        #expect(settings.offences == 5)
+        #expect(settings.window == .seconds(10))
+        #expect(settings.block == .seconds(30))
+        #expect(!settings.dryRun)
+    }
+}
+
+@Suite struct OffenceTableTests {
+    private let source = IPAddress(192, 0, 2, 7)
+
+    private func record(
+        _ table: OffenceTable,
+        _ source: IPAddress,
+        at milliseconds: UInt64,
+        policy: UInt64 = 1,
+        offences: Int = 5
+    ) -> Bool {
+        table.record(
+            source,
+            policy: policy,
+            offences: offences,
+            windowMilliseconds: 10_000,
+            nowMilliseconds: milliseconds
+        )
+    }
+
+    @Test func theWindowSlides() {
+        let table = OffenceTable()
+        let early: [UInt64] = [1_000, 10_000, 10_500, 11_500]
+        #expect(early.allSatisfy { !record(table, source, at: $0) })
+        #expect(!record(table, source, at: 12_000))
+        #expect(record(table, source, at: 12_500))
+    }
+
+    @Test func afterABlockTheCountBeginsAnew() {
+        let table = OffenceTable()
+        let verdicts = (0..<15).map { record(table, source, at: 1_000 + UInt64($0)) }
+        #expect(verdicts.indices.filter { verdicts[$0] } == [4, 9, 14])
+    }
+
+    @Test func sourcesAndPoliciesAreCountedApart() {
+        let table = OffenceTable()
+        for second in 0..<4 {
+            #expect(!record(table, source, at: 1_000 + UInt64(second)))
+            #expect(!record(table, source, at: 1_000 + UInt64(second), policy: 2))
+            #expect(!record(table, IPAddress(192, 0, 2, 8), at: 1_000 + UInt64(second)))
+        }
+        #expect(record(table, source, at: 2_000))
+    }
+
+    @Test func aFullTableForgetsSourcesAndCountsThem() {
+        let table = OffenceTable()
+        for number in 0..<UInt32(OffenceTable.rowCount * 4) {
+            _ = record(table, IPAddress(v4: 0x0a00_0000 + number), at: 1_000 + UInt64(number))
+        }
+        #expect(table.evictionCount > 0)
+        #expect(record(table, source, at: 99_000, offences: 1))
+    }
+}
