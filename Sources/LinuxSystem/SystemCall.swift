@@ -76,8 +76,9 @@ package struct Wakeup: ~Copyable, Sendable {
 }
 
 /// A set of watched descriptors (`epoll(7)`).
-// SAFETY: `add` and `remove` are system calls; `wait` and the events belong to one thread.
 @safe package final class Epoll: @unchecked Sendable {
+    // SAFETY: `add` and `remove` are system calls; `wait` and the events belong to one thread.
+
     /// Events taken at once.
     package static let batch = 256
 

@@ -35,6 +35,8 @@ package actor CaptureLayer: SnapshotConsumer {
     private var pods: [ObjectKey: Pod] = [:]
     private var nextSlot: Int32 = 0
     private var refused: [ObjectKey: CaptureStatus] = [:]
+    /// Pods that an attempt is in hand for.
+    private var busy: Set<ObjectKey> = []
 
     /// Makes the layer; `run` must be called for retries, repairs and departures.
     ///
@@ -152,14 +154,17 @@ package actor CaptureLayer: SnapshotConsumer {
     // MARK: Capturing
 
     private func attempt(_ key: ObjectKey) async {
-        guard var pod = pods[key] else { return }
+        guard var pod = pods[key], busy.insert(key).inserted else { return }
         do {
             try await capture(&pod)
         } catch {
             pod.status.state = .pending
             pod.status.reason = error.description
         }
+        busy.remove(key)
+        let isLeaving = pods[key]?.leaveSinceNanoseconds != nil
         pods[key] = pod
+        if isLeaving { await beginLeaving(key) }
     }
 
     /// The steps, in the order that leaves nothing half done: namespace checked, return path,
@@ -296,9 +301,10 @@ package actor CaptureLayer: SnapshotConsumer {
     // MARK: Leaving
 
     private func beginLeaving(_ key: ObjectKey) async {
-        guard var pod = pods[key] else { return }
-        pod.leaveSinceNanoseconds = Clock.monotonicNanoseconds()
-        pod.status.state = .leaving
+        pods[key]?.leaveSinceNanoseconds = Clock.monotonicNanoseconds()
+        pods[key]?.status.state = .leaving
+        // An attempt in hand ends first; it sees the wish and comes back here.
+        guard !busy.contains(key), var pod = pods[key] else { return }
         pod.status.reason = "open connections end"
         if let monitor = pod.monitor { drift.remove(monitor) }
         pod.monitor = nil
@@ -361,7 +367,8 @@ package actor CaptureLayer: SnapshotConsumer {
             for key in pods.keys.sorted() {
                 switch pods[key]?.status.state {
                 case .pending: await attempt(key)
-                case .leaving: await finishLeaving(key)
+                case .leaving where !busy.contains(key): await finishLeaving(key)
+                case .leaving: break
                 case .captured where pods[key]?.monitor.map(drift.hasChanged) ?? true:
                     await repair(key)
                 case .captured, .refused, nil: break

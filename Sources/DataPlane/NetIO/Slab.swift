@@ -82,26 +82,37 @@ package struct Handle<Element>: Equatable, BitwiseCopyable, Sendable {
     }
 
     /// Whether the handle's slot is still its own; a stale one is counted.
+    @inline(__always)
     package func contains(_ handle: Handle<Element>) -> Bool {
-        let index = Int(handle.index)
-        guard handle.generation & 1 == 1, index < touchedCount,
-            unsafe generations[index] == handle.generation
-        else {
-            if handle.isSome { staleCount &+= 1 }
-            return false
-        }
-        return true
+        if isLive(handle) { return true }
+        countStale(handle)
+        return false
+    }
+
+    /// A handle that was ever given out names a touched slot, and has an odd generation.
+    @inline(__always)
+    private func isLive(_ handle: Handle<Element>) -> Bool {
+        unsafe UInt32(bitPattern: handle.index) < UInt32(truncatingIfNeeded: touchedCount)
+            && handle.generation & 1 == 1
+            && generations[Int(handle.index)] == handle.generation
+    }
+
+    @inline(never)
+    private func countStale(_ handle: Handle<Element>) {
+        if handle.isSome { staleCount &+= 1 }
     }
 
     /// The element of a live handle, in place. A stale handle is a broken invariant and traps:
     /// callers that may hold one ask `contains` first.
     package subscript(handle: Handle<Element>) -> Element {
+        @inline(__always)
         unsafeAddress {
-            precondition(contains(handle))
+            precondition(isLive(handle))
             return unsafe UnsafePointer(elements + Int(handle.index))
         }
+        @inline(__always)
         unsafeMutableAddress {
-            precondition(contains(handle))
+            precondition(isLive(handle))
             return unsafe elements + Int(handle.index)
         }
     }

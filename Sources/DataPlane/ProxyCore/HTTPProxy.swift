@@ -61,8 +61,9 @@ package final class HTTPProxy: EventHandler {
     package let filterStore = FilterStore()
     /// What filters are given.
     private(set) lazy var context = FilterContext(proxy: self)
-    /// Leads into clients' network namespaces; the mark of sockets made there.
+    /// Leads into clients' network namespaces.
     package var gate: NamespaceGate?
+    /// The mark of sockets made in clients' namespaces.
     package var originMark: UInt32 = 0
     /// Decides on and writes a block, at once, on this thread; returns whether it was granted.
     package var blockSink: ((BlockRequest) -> Bool)?

@@ -173,6 +173,7 @@ package struct FilterPolicyContent: Equatable, Sendable {
     var filters: [PluginBinding] = []
     var subPolicies: [(sectionName: String, filters: [PluginBinding])] = []
 
+    /// Compares targets and filters.
     package static func == (left: FilterPolicyContent, right: FilterPolicyContent) -> Bool {
         left.target == right.target && left.filters == right.filters
             && left.subPolicies.elementsEqual(right.subPolicies) {

@@ -21,8 +21,9 @@ package struct NetlinkError: Error, Equatable, Sendable, CustomStringConvertible
 
 /// A netlink socket by libmnl, in the network namespace of the thread that made it. It may be used
 /// by any thread, one at a time.
-// SAFETY: the socket has one owner, and its calls are made by one thread at a time.
 @safe package struct NetlinkSocket: ~Copyable, @unchecked Sendable {
+    // SAFETY: the socket has one owner, and its calls are made by one thread at a time.
+
     /// The kernel's parts.
     package enum Bus: Sendable {
         /// Links, addresses, routes, rules.

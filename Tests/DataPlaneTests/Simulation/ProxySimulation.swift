@@ -58,9 +58,11 @@ final class ProxySimulation {
     }
 
     /// Starts an endpoint of a cluster.
-    func addBackend(cluster: Int, port: UInt16) {
+    func addBackend(cluster: Int, port: UInt16, closesIdle: Bool = true) {
         let address = SocketAddress(.loopbackIPv4, port)
-        backends.append(SimulatedBackend(network: network, address: address, cluster: cluster))
+        let backend = SimulatedBackend(network: network, address: address, cluster: cluster)
+        backend.closesIdle = closesIdle
+        backends.append(backend)
     }
 
     /// Kills an endpoint: its listener and every connection.

@@ -15,7 +15,13 @@ import Testing
 
     @Test func undisturbedEveryRequestIsAnsweredByItsCluster() throws {
         let simulation = try ProxySimulation(seed: 7)
-        for port in 0..<4 { simulation.addBackend(cluster: port % 2, port: 9_000 + UInt16(port)) }
+        for port in 0..<4 { 
+            simulation.addBackend(
+                cluster: port % 2,
+                port: 9_000 + UInt16(port),
+                closesIdle: false
+            )
+        }
         simulation.install(clusterCount: 2)
         for index in 0..<8 {
             simulation.addClient(requestCount: 20, clusterCount: 2, pipelines: index % 2 == 0)

@@ -7,6 +7,8 @@ final class SimulatedBackend {
     let address: SocketAddress
     let cluster: Int
     private let network: SimulatedNetwork
+    /// Whether idle connections are closed now and then.
+    var closesIdle = true
     private var listener: Int32?
     private var connections: [Int32: Connection] = [:]
 
@@ -57,7 +59,7 @@ final class SimulatedBackend {
             let count = 1 + network.choose(connection.output.count)
             let sent = network.write(fd, connection.output[..<count])
             connection.output.removeFirst(sent)
-        } else if connection.input.isEmpty && network.choose(400) == 0 {
+        } else if closesIdle && connection.input.isEmpty && network.choose(400) == 0 {
             network.close(fd)
             connections[fd] = nil
             return
