@@ -15,7 +15,7 @@ import Testing
 
     @Test func undisturbedEveryRequestIsAnsweredByItsCluster() throws {
         let simulation = try ProxySimulation(seed: 7)
-        for port in 0..<4 { 
+        for port in 0..<4 {
             simulation.addBackend(
                 cluster: port % 2,
                 port: 9_000 + UInt16(port),
