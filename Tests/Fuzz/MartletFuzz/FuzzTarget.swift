@@ -9,6 +9,8 @@ enum FuzzTarget: String, CaseIterable {
     case chunkedBody = "chunked-body"
     case clientHello = "client-hello"
     case yaml = "yaml"
+    case json = "json"
+    case watchLines = "watch-lines"
 
     /// Runs one input.
     func run(_ bytes: [UInt8]) {
@@ -18,6 +20,8 @@ enum FuzzTarget: String, CaseIterable {
         case .chunkedBody: ChunkedFacts.check(bytes)
         case .clientHello: ClientHelloFacts.check(bytes)
         case .yaml: YAMLFacts.check(bytes)
+        case .json: JSONFacts.check(bytes)
+        case .watchLines: WatchLineFacts.check(bytes)
         }
     }
 }
