@@ -26,6 +26,24 @@ import Testing
         #expect(!resources.contains { $0 == "*" || $0.hasPrefix("secrets") })
     }
 
+    @Test func theRoleGrantsWhatTheCodeUsesAndNothingElse() throws {
+        let role = try #require(try DeployedFiles.document("node/rbac.yaml", kind: "ClusterRole"))
+        var granted: Set<String> = []
+        for rule in role["rules"]?.items ?? [] {
+            for group in rule["apiGroups"]?.strings ?? [] {
+                for resource in rule["resources"]?.strings ?? [] {
+                    for verb in rule["verbs"]?.strings ?? [] {
+                        granted.insert("\(group)/\(resource) \(verb)")
+                    }
+                }
+            }
+        }
+        let used = APIAccess.table.flatMap { access in
+            access.verbs.map { "\(access.group)/\(access.resource) \($0)" }
+        }
+        #expect(granted == Set(used))
+    }
+
     @Test func theRoleIsBoundToTheAccountOfTheDaemonSet() throws {
         let binding = try #require(
             try DeployedFiles.document("node/rbac.yaml", kind: "ClusterRoleBinding")

@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// `martlet status [-o json]`.
+/// `martlet status [-o json] [--ready]`.
 struct StatusCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
@@ -12,7 +12,16 @@ struct StatusCommand: ParsableCommand {
     @Option(name: .short, help: "Output: table or json.")
     var output: OutputFormat = .table
 
+    @Flag(
+        help: "Print nothing and exit with 0 when the node is ready, with 1 and the reasons if not."
+    )
+    var ready = false
+
     func run() throws {
+        if ready {
+            _ = try StatusClient.ask(address.endpoint(), "GET", "/readyz")
+            return
+        }
         let answer = try StatusClient.ask(address.endpoint(), "GET", "/status")
         switch output {
         case .json: Terminal.output(answer)
