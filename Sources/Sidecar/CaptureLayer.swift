@@ -31,6 +31,7 @@ package actor CaptureLayer: SnapshotConsumer {
     private let assembler: EngineAssembler
     let thread: NamespaceThread
     private let tools: @Sendable (Worker) -> CaptureTools?
+    private let record: CaptureRecord?
     private let drift: DriftMonitor
     private var pods: [ObjectKey: Pod] = [:]
     private var nextSlot: Int32 = 0
@@ -40,15 +41,19 @@ package actor CaptureLayer: SnapshotConsumer {
 
     /// Makes the layer; `run` must be called for retries, repairs and departures.
     ///
-    /// - Parameter tools: the dispatcher and the relay of a worker, on its thread.
+    /// - Parameters:
+    ///   - record: where namespaces with rules of ours are noted, for `martlet cleanup`.
+    ///   - tools: the dispatcher and the relay of a worker, on its thread.
     package init(
         pool: WorkerPool,
         assembler: EngineAssembler,
+        record: CaptureRecord? = nil,
         tools: @escaping @Sendable (Worker) -> CaptureTools?
     ) throws(Errno) {
         self.pool = pool
         self.assembler = assembler
         self.tools = tools
+        self.record = record
         thread = try NamespaceThread()
         drift = try DriftMonitor()
     }
@@ -220,6 +225,7 @@ package actor CaptureLayer: SnapshotConsumer {
             guard opened.inode != own.inode else {
                 throw Errno.invalid
             }
+            try record?.add(opened.inode)
             pod.inode = opened.inode
             pod.namespace = opened.release()
         } catch {
@@ -344,6 +350,7 @@ package actor CaptureLayer: SnapshotConsumer {
             try PodNetwork.removeTable()
             try PodNetwork.setReturnPath(removes: true)
         }
+        try? record?.remove(pod.inode)
         for port in pod.ports { await pool.close(port) }
         let tools = self.tools
         _ = await pool.perform { worker in

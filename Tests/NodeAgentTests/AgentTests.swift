@@ -160,4 +160,49 @@ import Testing
             #expect(agent.ask("/healthz").hasSuffix("200"))
         }
     }
+
+    @Test func cleanupTakesBackWhatAKilledAgentLeftInAPod() throws {
+        let agent = try AgentProcess()
+        let namespace = Command.uniqueName("agn")
+        defer {
+            _ = Command.run("ip netns del \(namespace)")
+            agent.remove()
+        }
+        try #require(Command.run("ip netns add \(namespace)").status == 0)
+        let inside = "ip netns exec \(namespace)"
+        _ = Command.run("\(inside) ip link set lo up")
+        _ = Command.run("\(inside) ip addr add 10.211.7.1/32 dev lo")
+        try agent.write(
+            "manifests/pod.yaml",
+            """
+            apiVersion: v1
+            kind: Pod
+            metadata:
+              name: p
+              namespace: default
+              annotations:
+                martlet.mesh/capture: enabled
+                martlet.mesh/netns: \(namespace)
+            spec: { containers: [{ name: c, image: i }] }
+            status: { podIPs: [{ ip: 10.211.7.1 }] }
+            """
+        )
+        let configuration = configuration(agent).replacing(
+            "capture: { enabled: false }",
+            with: "capture: { enabled: true }"
+        )
+        let pid = try #require(try agent.start(configuration))
+        for _ in 0..<100 where !agent.ask("/status").contains("\"state\":\"captured\"") {
+            _ = Command.run("sleep 0.1")
+        }
+        #expect(agent.ask("/status").contains("\"state\":\"captured\""), "\(agent.errors)")
+        _ = Command.run("kill -9 \(pid); sleep 0.2")
+        #expect(Command.run("\(inside) ip rule").output.contains("0x1000"))
+        let outcome = agent.martlet("cleanup --node \(agent.node)")
+        #expect(outcome.status == 0, "\(outcome.output)")
+        #expect(!Command.run("\(inside) ip rule").output.contains("0x1000"))
+        #expect(!Command.run("\(inside) ip -6 rule").output.contains("0x1000"))
+        #expect(!Command.run("\(inside) nft list tables").output.contains("martlet"))
+        #expect(FileSystem.kind(of: "/run/martlet/\(agent.node)") == nil)
+    }
 }

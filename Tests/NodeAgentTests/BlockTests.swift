@@ -106,6 +106,9 @@ import Testing
             capture: .disabled
         )
         snapshot.podAddresses = [IPAddress(10, 1, 0, 1), IPAddress(10, 1, 0, 2)]
+        let api = ClusterID(namespace: "default", name: "kubernetes", port: 443)
+        let endpoint = Endpoint(address: SocketAddress(IPAddress(10, 0, 0, 7), 6443))
+        snapshot.clusters[api] = Cluster(id: api, endpoints: [endpoint])
         let sources = ProtectionSources(
             nodeAddresses: [IPAddress(10, 0, 0, 1)],
             nextHops: [IPAddress(10, 0, 0, 254)],
@@ -120,7 +123,7 @@ import Testing
                 "10.0.0.1/32 an address of this node", "10.0.0.2/32 node n2",
                 "10.1.0.1/32 pod ns/p", "10.1.0.2/32 a pod",
                 "10.0.0.254/32 next hop of a default route", "10.0.0.53/32 name server",
-                "10.0.0.6/32 API server",
+                "10.0.0.6/32 API server", "10.0.0.7/32 API server",
             ]
         )
     }

@@ -48,6 +48,10 @@ struct ProtectionSources: Equatable, Sendable {
         for address in nextHops { add(address, "next hop of a default route") }
         for address in nameServers { add(address, "name server") }
         for address in apiEndpoints { add(address, "API server") }
+        for (id, cluster) in snapshot.clusters
+        where id.namespace == "default" && id.name == "kubernetes" {
+            for endpoint in cluster.endpoints { add(endpoint.address.ip, "API server") }
+        }
         return ProtectedSources(entries)
     }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import LinuxSystem
+import Sidecar
 import XDPEngine
 
 /// `martlet cleanup`.
@@ -40,15 +41,30 @@ struct CleanupCommand: ParsableCommand {
     private static func clean(_ name: String, pinDirectory: String) throws(AgentRefusal) {
         let directory = AgentConfiguration.runtimeDirectory(node: name)
         let lock = try NodeLock(directory: directory, nodeName: name)
-        do throws(Errno) {
-            try XDPEngine.cleanup(pinDirectory: pinDirectory, nodeName: name)
-            for file in try FileSystem.names(in: directory) {
-                try FileSystem.remove("\(directory)/\(file)")
+        do {
+            let record = CaptureRecord(path: AgentConfiguration.captureRecordPath(node: name))
+            let outcome = try CaptureCleanup.run(record)
+            guard outcome.faults.isEmpty else {
+                throw AgentRefusal(outcome.faults.joined(separator: "; "))
             }
-            try FileSystem.removeDirectory(directory)
+            try XDPEngine.cleanup(pinDirectory: pinDirectory, nodeName: name)
+            try remove(AgentConfiguration.mirrorDirectory(node: name))
+            try remove(AgentConfiguration.stateDirectory(node: name))
+            try remove(directory)
+        } catch let refusal as AgentRefusal {
+            throw refusal
         } catch {
             throw AgentRefusal("expected to remove pins and \(directory), found \(error)")
         }
         lock.release()
+    }
+
+    /// Removes a directory with its files; one that is not there is no error.
+    private static func remove(_ directory: String) throws(Errno) {
+        guard FileSystem.kind(of: directory) == .directory else { return }
+        for file in try FileSystem.names(in: directory) {
+            try FileSystem.remove("\(directory)/\(file)")
+        }
+        try FileSystem.removeDirectory(directory)
     }
 }

@@ -5,13 +5,22 @@ import Telemetry
 /// What the agent's own file says: only what belongs to the node.
 struct AgentConfiguration: Equatable, Sendable {
     /// Where objects come from.
-    enum Source: Equatable, Sendable {
+    enum Source: Equatable, Sendable, CustomStringConvertible {
         /// A watched directory of manifests.
         case manifests(directory: String)
         /// An API server by a kubeconfig file.
         case kubeconfig(path: String)
         /// The API server of the cluster this runs in, by its service account.
         case inCluster
+
+        /// The directory, the file, or `inCluster`.
+        var description: String {
+            switch self {
+            case .manifests(let directory): directory
+            case .kubeconfig(let path): path
+            case .inCluster: "inCluster"
+            }
+        }
     }
 
     /// How addresses of the pool are made known.
@@ -99,6 +108,17 @@ struct AgentConfiguration: Equatable, Sendable {
 
     /// Where a node keeps what outlives a reboot.
     static func stateDirectory(node: String) -> String { "/var/lib/martlet/\(node)" }
+
+    /// Where a node's accepted objects are kept for a restart.
+    static func mirrorDirectory(node: String) -> String { "\(stateDirectory(node: node))/mirror" }
+
+    /// Where captured namespaces are noted.
+    var captureRecordPath: String { AgentConfiguration.captureRecordPath(node: nodeName) }
+
+    /// Where a node's captured namespaces are noted.
+    static func captureRecordPath(node: String) -> String {
+        "\(runtimeDirectory(node: node))/captured"
+    }
 
     /// The runtime directory of a node.
     static func runtimeDirectory(node: String) -> String { "/run/martlet/\(node)" }

@@ -51,7 +51,7 @@ final class Agent: Sendable {
             directory: configuration.runtimeDirectory,
             nodeName: configuration.nodeName
         )
-        let parts = AgentParts(configuration)
+        let parts = try AgentParts(configuration)
         nodeAddresses = parts.nodeAddresses
         engine = parts.engine
         let made = AsyncStream<Block>.makeStream(bufferingPolicy: .bufferingNewest(4_096))

@@ -16,13 +16,19 @@ struct AgentParts {
     /// What may never be blocked, as of now.
     let protection: @Sendable () -> ProtectionSources
 
-    /// Makes them; nothing of the system is touched.
-    init(_ configuration: AgentConfiguration) {
+    /// How the API server is reached; `nil` in manifest mode.
+    private let cluster: ClusterConfiguration?
+
+    /// Makes them; nothing of the system is changed.
+    init(_ configuration: AgentConfiguration) throws(AgentRefusal) {
         self.configuration = configuration
+        let cluster = try AgentParts.cluster(configuration.source)
+        self.cluster = cluster
+        let apiEndpoints = AgentParts.addresses(of: cluster)
         let nodeAddresses = configuration.nodeAddresses ?? NetworkInterface.addresses()
         self.nodeAddresses = nodeAddresses
         let protection = { @Sendable in
-            ProtectionSources.current(nodeAddresses: nodeAddresses, apiEndpoints: [])
+            ProtectionSources.current(nodeAddresses: nodeAddresses, apiEndpoints: apiEndpoints)
         }
         self.protection = protection
         engine = XDPEngine(AgentParts.packetLayer(configuration)) { snapshot in
@@ -54,28 +60,38 @@ struct AgentParts {
     func source(
         on control: LoopBound<EventLoop>
     ) throws(AgentRefusal) -> any SnapshotSource {
-        switch configuration.source {
-        case .manifests(let directory):
-            guard FileSystem.kind(of: directory) == .directory else {
-                throw AgentRefusal(
-                    "sources.manifests: expected a directory, found none: \(directory)"
-                )
-            }
-            return ManifestSource(path: directory, settings: settings)
-        case .kubeconfig, .inCluster:
-            return kubernetesSource(try cluster(), on: control)
+        if let cluster { return kubernetesSource(cluster, on: control) }
+        guard case .manifests(let directory) = configuration.source,
+            FileSystem.kind(of: directory) == .directory
+        else {
+            throw AgentRefusal(
+                "sources.manifests: expected a directory, found none: \(configuration.source)"
+            )
         }
+        return ManifestSource(path: directory, settings: settings)
     }
 
-    private func cluster() throws(AgentRefusal) -> ClusterConfiguration {
+    private static func cluster(
+        _ source: AgentConfiguration.Source
+    ) throws(AgentRefusal) -> ClusterConfiguration? {
         do throws(ClusterFault) {
-            if case .kubeconfig(let path) = configuration.source {
-                return try Kubeconfig.load(path)
+            switch source {
+            case .manifests: return nil
+            case .kubeconfig(let path): return try Kubeconfig.load(path)
+            case .inCluster:
+                return try ServiceAccountFiles.configuration(environment: ThisProcess.environment)
             }
-            return try ServiceAccountFiles.configuration(environment: ThisProcess.environment)
         } catch {
             throw AgentRefusal("sources.kubernetes: \(error)")
         }
+    }
+
+    /// The addresses of the API server as of now, for the never-list; none where its name cannot
+    /// be resolved.
+    private static func addresses(of cluster: ClusterConfiguration?) -> [IPAddress] {
+        guard let host = cluster?.server.host else { return [] }
+        if let address = IPAddress(host) { return [address] }
+        return (try? NameLookup.addresses(of: host)) ?? []
     }
 
     private func kubernetesSource(
@@ -86,8 +102,7 @@ struct AgentParts {
         return KubernetesSource(
             client: APIClient(cluster, credentials: CredentialStore(cluster), host: host),
             settings: settings,
-            mirrorDirectory:
-                "\(AgentConfiguration.stateDirectory(node: configuration.nodeName))/mirror"
+            mirrorDirectory: AgentConfiguration.mirrorDirectory(node: configuration.nodeName)
         )
     }
 
@@ -113,6 +128,7 @@ struct AgentParts {
             let layer = try CaptureLayer(
                 pool: workers.pool,
                 assembler: assembler,
+                record: CaptureRecord(path: configuration.captureRecordPath),
                 tools: workers.captureTools
             )
             return (layer, nil)
