@@ -66,6 +66,7 @@ struct FieldLines: ~Copyable {
 
     private func readLine(_ bytes: RawSpan, _ start: Int, _ limits: HeadLimits) -> Line {
         var colon = start
+        var flags: HeaderField.Flags = []
         while true {
             guard colon < bytes.byteCount else {
                 return bytes.byteCount - start > limits.fieldLineByteLimit
@@ -81,6 +82,7 @@ struct FieldLines: ~Copyable {
             let byte = bytes.byte(at: colon)
             if byte == UInt8(ascii: ":") { break }
             guard ByteScan.isToken(byte) else { return .fault(FieldLines.nameFault(byte)) }
+            if byte == UInt8(ascii: "_") { flags.insert(.underscore) }
             colon += 1
         }
         guard colon > start else { return .fault(.fieldNameEmpty) }
@@ -96,7 +98,9 @@ struct FieldLines: ~Copyable {
         guard bytes.byte(at: stop + 1) == UInt8(ascii: "\n") else {
             return .fault(.bareCarriageReturn)
         }
-        return .field(FieldLines.field(bytes, start, colon, stop))
+        var field = FieldLines.field(bytes, start, colon, stop)
+        field.flags.formUnion(flags)
+        return .field(field)
     }
 
     private static func field(_ bytes: RawSpan, _ start: Int, _ colon: Int, _ stop: Int)
@@ -233,18 +237,22 @@ struct FieldLines: ~Copyable {
         } else {
             switch HeaderID.identify(bytes, offset: start, count: length) {
             case .host, .contentLength, .transferEncoding: return .connectionInvalid
-            default: nominates = true
+            default:
+                nominationCount += 1
+                if nominationCount > FieldLines.nominationMax { return .connectionInvalid }
             }
         }
         return nil
     }
 
-    /// Whether `Connection` names a field by its own name.
-    var nominates = false
+    /// Fields that `Connection` may name: each is compared with every field of the head.
+    private static let nominationMax = 16
+    /// How many fields `Connection` names by their own names.
+    private var nominationCount = 0
 
     /// Marks the fields that `Connection` names as meant for this hop only.
     func markNominated(_ bytes: RawSpan, _ fields: inout MutableSpan<HeaderField>) {
-        guard nominates else { return }
+        guard nominationCount > 0 else { return }
         for index in 0..<count where fields[index].id == .connection {
             markNominated(bytes, by: fields[index], &fields)
         }

@@ -142,7 +142,11 @@ package enum HTTP1Head {
         if lines.hasTransferEncoding && head.minorVersion == 0 {
             return .fault(.transferEncodingInHTTP10)
         }
-        if requestIsHead || head.status < 200 || head.status == 204 || head.status == 304 {
+        if head.status < 200 || head.status == 204 {
+            // A body announced where none may be: what follows cannot be told from a head.
+            head.framing = .none
+            if lines.hasTransferEncoding || lines.contentLength ?? 0 > 0 { head.keepAlive = false }
+        } else if requestIsHead || head.status == 304 {
             head.framing = .none
         } else if lines.hasTransferEncoding {
             head.framing = .chunked

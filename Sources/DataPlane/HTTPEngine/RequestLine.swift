@@ -147,9 +147,9 @@ enum RequestLine {
         if bytes.byte(at: at) == UInt8(ascii: "[") {
             at += 1
             while at < range.upperBound && isAddressByte(bytes.byte(at: at)) { at += 1 }
-            guard at < range.upperBound, bytes.byte(at: at) == UInt8(ascii: "]") else {
-                return false
-            }
+            guard at < range.upperBound, at > range.lowerBound + 2,
+                bytes.byte(at: at) == UInt8(ascii: "]")
+            else { return false }
             at += 1
         } else {
             while at < range.upperBound && isHostByte(bytes.byte(at: at)) { at += 1 }
@@ -160,11 +160,14 @@ enum RequestLine {
             return false
         }
         at += 1
+        var port: UInt32 = 0
         while at < range.upperBound {
-            guard bytes.byte(at: at) &- UInt8(ascii: "0") < 10 else { return false }
+            let digit = bytes.byte(at: at) &- UInt8(ascii: "0")
+            guard digit < 10 else { return false }
+            port = port * 10 + UInt32(digit)
             at += 1
         }
-        return true
+        return port <= 65_535
     }
 
     private static func isHostByte(_ byte: UInt8) -> Bool {
