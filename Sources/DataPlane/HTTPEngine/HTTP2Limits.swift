@@ -12,6 +12,9 @@ package struct HTTP2Limits: BitwiseCopyable, Sendable {
     /// Streams that a client may reset before they were answered, each thousand streams forgiving
     /// as many again (CVE-2023-44487).
     package var earlyResetMax: UInt32 = 256
+    /// CONTINUATION frames of one header block: a list within its limit fits in two
+    /// (CVE-2024-27316, CVE-2023-45288).
+    package var continuationFrameMax: UInt32 = 8
     /// SETTINGS, PING and PRIORITY frames without a stream being opened in between
     /// (CVE-2019-9512, -9515).
     package var controlFrameMax: UInt32 = 1_000

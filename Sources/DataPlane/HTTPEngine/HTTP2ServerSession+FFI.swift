@@ -17,6 +17,7 @@ import CNghttp2
     private var sawRegularField = false
     private var earlyResets: UInt32 = 0
     private var controlFrames: UInt32 = 0
+    private var continuationFrames: UInt32 = 0
     private var streamsOpened: UInt32 = 0
     /// The greatest stream that was accepted.
     private(set) var lastStream: Int32 = 0
@@ -89,6 +90,12 @@ import CNghttp2
                 buffer.baseAddress?.assumingMemoryBound(to: UInt8.self),
                 buffer.count
             )
+        }
+        if taken == Int(NGHTTP2_ERR_BAD_CLIENT_MAGIC.rawValue) {
+            goAway(.protocolError)
+        } else if taken < 0 {
+            // nghttp2 gives up on floods by budgets of its own and says nothing to the client.
+            becomeAbusive()
         }
         return taken == bytes.byteCount && !isAbusive
     }
@@ -166,6 +173,7 @@ import CNghttp2
         pseudo = HTTP2Pseudo()
         isMalformed = false
         sawRegularField = false
+        continuationFrames = 0
         guard isRequest else { return }
         lastStream = max(lastStream, stream)
         streamsOpened &+= 1
@@ -221,7 +229,13 @@ import CNghttp2
             pseudo.authorityOffset = offset
             pseudo.authorityLength = length
             return
-        case .host: return
+        case .host:
+            // Two readers must not see two hosts (RFC 9113 section 8.3.1).
+            let isSame =
+                length == pseudo.authorityLength
+                && span.equalsIgnoringCase(offset, pseudo.authorityOffset, count: length)
+            if !isSame { isMalformed = true }
+            return
         case .contentLength:
             guard let number = HTTP2ServerSession.decimal(span, offset, length),
                 pseudo.contentLength == nil || pseudo.contentLength == number
@@ -256,9 +270,7 @@ import CNghttp2
     }
 
     fileprivate func requestReceived(stream: Int32, endStream: Bool) {
-        guard !isMalformed, pseudo.methodLength > 0, pseudo.pathLength > 0, pseudo.hasScheme,
-            text.bytes().byte(at: pseudo.pathOffset) == UInt8(ascii: "/")
-        else {
+        guard !isMalformed, pseudo.methodLength > 0, pseudo.hasScheme, hasValidTarget() else {
             reset(stream: stream, .protocolError)
             return
         }
@@ -271,6 +283,27 @@ import CNghttp2
             endStream: endStream
         )
     }
+
+    /// Whether path and authority could stand in a request line of HTTP/1 as they are.
+    private func hasValidTarget() -> Bool {
+        let span = text.bytes()
+        guard pseudo.pathLength > 0, span.byte(at: pseudo.pathOffset) == UInt8(ascii: "/") else {
+            return false
+        }
+        let end = pseudo.pathOffset + pseudo.pathLength
+        var at = pseudo.pathOffset
+        while at < end {
+            let mask = ByteScan.notTargetByte(span.word(at: at))
+            if mask != 0 && at + ByteScan.firstLane(mask) < end { return false }
+            at += 8
+        }
+        let authority =
+            pseudo.authorityOffset..<(pseudo.authorityOffset + pseudo.authorityLength)
+        return RequestLine.isAuthority(span, authority, mayBeEmpty: true)
+    }
+
+    /// A field that no message may hold, such as one with a line break in its value.
+    fileprivate func invalidField() { isMalformed = true }
 
     fileprivate func dataReceived(stream: Int32, _ bytes: RawSpan) {
         owner.http2RequestData(self, stream: stream, bytes)
@@ -285,6 +318,15 @@ import CNghttp2
     fileprivate func resetReceived() {
         earlyResets &+= 1
         if earlyResets > limits.earlyResetMax { becomeAbusive() }
+    }
+
+    /// A frame that makes nghttp2 reset its stream: as costly as a reset of the client's own
+    /// (CVE-2025-8671).
+    fileprivate func invalidFrameReceived() { resetReceived() }
+
+    fileprivate func continuationReceived() {
+        continuationFrames &+= 1
+        if continuationFrames > limits.continuationFrameMax { becomeAbusive() }
     }
 
     fileprivate func controlFrameReceived() {
@@ -389,6 +431,36 @@ private enum HTTP2Callbacks {
             return 0
         }
         unsafe nghttp2_session_callbacks_set_on_header_callback(callbacks, http2Field)
+        unsafe nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks) {
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            user in
+            unsafe session(user)?.invalidField()
+            return 0
+        }
+        unsafe nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks) {
+            _,
+            header,
+            user in
+            guard let header = unsafe header, let session = unsafe session(user),
+                unsafe UInt32(header.pointee.type) == NGHTTP2_CONTINUATION.rawValue
+            else { return 0 }
+            session.continuationReceived()
+            return 0
+        }
+        unsafe nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks) {
+            _,
+            _,
+            _,
+            user in
+            unsafe session(user)?.invalidFrameReceived()
+            return 0
+        }
         unsafe nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, http2Frame)
         unsafe nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, http2Data)
         unsafe nghttp2_session_callbacks_set_on_stream_close_callback(callbacks) {
