@@ -132,7 +132,7 @@ let package = Package(
         tests("Telemetry", ["Telemetry"]),
         tests("TrafficPolicy", ["MeshModel", "TrafficPolicy"]),
         tests("LinuxSystem", []),
-        tests("DataPlane", ["DataPlane", "MeshModel", "TrafficPolicy", "Telemetry"]),
+        tests("DataPlane", ["DataPlane", "MeshModel", "TrafficPolicy", "Telemetry", "COpenSSL"]),
         tests("L4Proxy", ["L4Proxy", "DataPlane", "MeshModel"]),
         tests("Ingress", ["Ingress", "DataPlane", "MeshModel"]),
         tests("Sidecar", ["Sidecar", "DataPlane", "L4Proxy", "MeshModel"]),

@@ -32,6 +32,7 @@ import COpenSSL
         let context = unsafe TLSContext(pointer)
         unsafe SSL_CTX_set_options(pointer, copenssl_server_options())
         unsafe SSL_CTX_set_alpn_select_cb(pointer, tlsSelectProtocol, nil)
+        unsafe SSL_CTX_set_client_hello_cb(pointer, tlsClientHello, nil)
         try context.configure()
         try context.use(chainPEM: chainPEM, keyPEM: keyPEM)
         return context

@@ -36,7 +36,6 @@ package enum TLSProgress: Equatable {
         unsafe SSL_set_accept_state(made.pointer)
         let argument = unsafe Unmanaged.passUnretained(made).toOpaque()
         unsafe SSL_set_ex_data(made.pointer, 0, argument)
-        unsafe SSL_CTX_set_client_hello_cb(context.pointer, tlsClientHello, nil)
         return made
     }
 
@@ -171,7 +170,7 @@ package enum TLSProgress: Equatable {
 }
 
 /// `SSL_CTX_set_client_hello_cb`: unpacks the server name and forwards.
-private func tlsClientHello(
+func tlsClientHello(
     _ session: OpaquePointer?,
     _ alert: UnsafeMutablePointer<Int32>?,
     _ argument: UnsafeMutableRawPointer?
