@@ -27,10 +27,11 @@ lint:
 	$(SWIFT) format lint --strict --recursive --parallel $(SWIFT_SOURCES)
 	@echo "lint: clean"
 
+# One test at a time: many wait for the kernel or for peers, and the pool has two threads.
 unit: deps
 	@.ci/deps test
 	$(SWIFT) build --build-tests $(DEBUG_FLAGS)
-	$(SWIFT) test $(DEBUG_FLAGS) --disable-xctest 2>&1 | tee .build/unit.log
+	$(SWIFT) test $(DEBUG_FLAGS) --disable-xctest --no-parallel 2>&1 | tee .build/unit.log
 	@if grep -E '^[^A-Za-z]+ (Test|Suite) .* skipped' .build/unit.log; then \
 	    echo "unit: a skipped test is a failure" >&2; exit 1; fi
 
