@@ -177,6 +177,7 @@ final class Agent: Sendable {
         await blocks.restore()
         while !Task.isCancelled {
             try? await Task.sleep(for: .seconds(1))
+            engine.repair()
             await blocks.sweep()
         }
     }
