@@ -89,7 +89,9 @@ enum ObjectLoader {
         unsafe log.initialize(repeating: 0, count: logByteLimit)
         defer { unsafe log.deallocate() }
         var options = unsafe bpf_object_open_opts()
-        unsafe options.sz = MemoryLayout<bpf_object_open_opts>.size
+        // Up to the last field: libbpf wants the padding behind it to be zero.
+        let lastOffset = unsafe MemoryLayout<bpf_object_open_opts>.offset(of: \.kernel_log_level)
+        unsafe options.sz = (lastOffset ?? 0) + MemoryLayout<UInt32>.size
         unsafe options.kernel_log_buf = log
         unsafe options.kernel_log_size = logByteLimit
         let opened = unsafe object.withUnsafeBytes { bytes in
