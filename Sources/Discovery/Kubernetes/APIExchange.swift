@@ -45,6 +45,12 @@ final class APIExchange: StreamDelegate {
             let handle = try host.connect(to: address, delegate: self)
             stream = handle
             host.setDeadline(handle, host.loop.nowNanoseconds + APIExchange.headTimeoutNanoseconds)
+            try Socket.keepAlive(
+                host.descriptor(of: handle),
+                idleSeconds: 15,
+                intervalSeconds: 5,
+                probeCount: 3
+            )
         } catch {
             finish(.broken("expected a connection to \(address), found \(error)"))
         }

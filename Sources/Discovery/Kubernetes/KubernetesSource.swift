@@ -37,13 +37,15 @@ package actor KubernetesSource {
         self.client = client
         self.settings = settings
         kinds = resources
-        mirror = mirrorDirectory.map { ObjectMirror(directory: $0) }
+        mirror = mirrorDirectory.map {
+            ObjectMirror(directory: $0, owner: "\(client.location) \(settings.nodeName)")
+        }
     }
 
     /// What is known of the server.
     package var status: SourceStatus {
         var sentences = faults.sorted { $0.key.rawValue < $1.key.rawValue }.map(\.value)
-        if let fault = mirror?.fault { sentences.append(fault) }
+        sentences += mirror?.faults ?? []
         return SourceStatus(
             kind: "kubernetes",
             location: client.location,
@@ -82,11 +84,11 @@ package actor KubernetesSource {
     }
 
     /// Ends all watches.
-    package func stop() {
+    package func stop() async {
         for task in tasks { task.cancel() }
         tasks = []
         continuation?.finish()
-        if mirror?.isDirty == true { mirror?.write() }
+        _ = await writeMirror()
     }
 
     private func watch(_ resource: APIResource) {
@@ -170,8 +172,20 @@ package actor KubernetesSource {
         isMirrorScheduled = true
         Task {
             try? await Task.sleep(for: KubernetesSource.mirrorDelay)
+            let byteCount = await self.writeMirror()
+            try? await Task.sleep(for: .seconds(byteCount) / ObjectMirror.bytesPerSecondMax)
             self.isMirrorScheduled = false
-            self.mirror?.write()
+            self.scheduleMirror()
         }
+    }
+
+    /// - Returns: how many bytes were written.
+    private func writeMirror() async -> Int {
+        guard let pending = mirror?.takePending(), !pending.isEmpty else { return 0 }
+        let outcome = await BlockingThread.run(name: "martlet-mirror") {
+            ObjectMirror.write(pending)
+        }
+        mirror?.written(pending, outcome?.faults ?? [])
+        return outcome?.byteCount ?? 0
     }
 }
