@@ -10,7 +10,7 @@ package actor KubernetesSource {
     let client: APIClient
     let settings: ReduceSettings
     var machines: [ObjectKind: WatchMachine] = [:]
-    var store = ObjectStore()
+    var store: ObjectStore
     var faults: [ObjectKind: String] = [:]
     var absent: Set<ObjectKind> = []
     var connected: Set<ObjectKind> = []
@@ -36,6 +36,7 @@ package actor KubernetesSource {
     ) {
         self.client = client
         self.settings = settings
+        store = ObjectStore(validate: settings.rejection)
         kinds = resources
         mirror = mirrorDirectory.map {
             ObjectMirror(directory: $0, owner: "\(client.location) \(settings.nodeName)")
@@ -113,9 +114,9 @@ package actor KubernetesSource {
             case .object(let object) where object.key == key:
                 store.accept(object, location: location, isStale: isStale)
                 if !isStale { mirror?.keep(key, json) }
-            case .refused(_, let meta, let found):
+            case .refused(_, let meta, let content, let found):
                 let reason = found.map(\.reason).joined(separator: "; ")
-                store.refuse(key, meta, reason: reason, location: location)
+                store.refuse(key, meta, content, reason: reason, location: location)
             case .object, .list, .other:
                 refuse(key, "expected \(key), found another object", location)
             }
@@ -133,7 +134,7 @@ package actor KubernetesSource {
     }
 
     private func refuse(_ key: ObjectKey, _ reason: String, _ location: String) {
-        store.refuse(key, ObjectMeta(), reason: reason, location: location)
+        store.refuse(key, ObjectMeta(), nil, reason: reason, location: location)
     }
 
     // MARK: Snapshots

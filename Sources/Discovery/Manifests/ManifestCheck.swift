@@ -8,7 +8,7 @@ package enum ManifestCheck {
         directory: String,
         _ settings: ReduceSettings
     ) throws(Errno) -> [ManifestFault] {
-        var store = ObjectStore()
+        var store = ObjectStore(validate: settings.rejection)
         var faults: [ManifestFault] = []
         var locations: [ObjectKey: (path: String, line: Int)] = [:]
         for path in try ManifestReader.files(in: directory) {
@@ -16,6 +16,10 @@ package enum ManifestCheck {
             let contents = ManifestReader.read(bytes)
             for fault in contents.faults + contents.refused.flatMap(\.faults) {
                 faults.append(ManifestFault(path: path, line: fault.line, reason: fault.reason))
+            }
+            for (key, meta, content, faults) in contents.refused {
+                let reason = faults.map(\.reason).joined(separator: "; ")
+                store.refuse(key, meta, content, reason: reason, location: path)
             }
             for (object, line) in contents.objects {
                 if let first = locations[object.key] {
@@ -53,7 +57,7 @@ package enum ManifestCheck {
             let isFault =
                 condition.type == "Conflicted"
                 ? condition.status == .yes
-                : condition.status == .no && condition.type != "Programmed"
+                : condition.status != .yes && condition.type != "Programmed"
             guard isFault, !condition.message.isEmpty, !reasons.contains(condition.message) else {
                 continue
             }

@@ -4,14 +4,9 @@ import MeshModel
 /// Keeps an object store in step with a directory of manifests. A value: the caller says when to
 /// look again.
 package struct ManifestDirectory: Sendable {
-    private struct File: Sendable {
-        var fingerprint: UInt64
-        var keys: Set<ObjectKey>
-    }
-
     /// The directory.
     package let path: String
-    private var files: [String: File] = [:]
+    private var files: [String: Set<ObjectKey>] = [:]
     private var generations: [ObjectKey: (content: KubernetesObject.Content, number: Int64)] = [:]
     /// Faults of files as a whole; objects' own faults are in the store.
     package private(set) var faults: [ManifestFault] = []
@@ -45,32 +40,34 @@ package struct ManifestDirectory: Sendable {
             bytes = try FileSystem.read(path, byteLimit: YAMLReader.byteLimit)
         } catch {
             faults.append(ManifestFault(path: path, line: 1, reason: "cannot be read: \(error)"))
-            seen.formUnion(files[path]?.keys ?? [])
+            seen.formUnion(files[path] ?? [])
             return
         }
         let contents = ManifestReader.read(bytes)
         faults += contents.faults.map {
             ManifestFault(path: path, line: $0.line, reason: $0.reason)
         }
+        let fingerprint = String(Self.fingerprint(bytes), radix: 16)
         var keys: Set<ObjectKey> = []
         for (object, line) in contents.objects where isFirst(object.key, path, line, seen) {
             keys.insert(object.key)
             seen.insert(object.key)
-            store.accept(numbered(object, bytes), location: "\(path):\(line)")
+            store.accept(numbered(object, fingerprint), location: "\(path):\(line)")
         }
-        for (key, meta, faults) in contents.refused where !seen.contains(key) {
+        for (key, meta, content, faults) in contents.refused where !seen.contains(key) {
             keys.insert(key)
             seen.insert(key)
             let reason = faults.map { "\(path):\($0.line): \($0.reason)" }.joined(separator: "; ")
-            store.refuse(key, meta, reason: reason, location: "\(path):\(faults.first?.line ?? 1)")
+            let location = "\(path):\(faults.first?.line ?? 1)"
+            store.refuse(key, meta, content, reason: reason, location: location)
         }
         if !contents.faults.isEmpty {
             // What could not be read may be objects this file had: they stay.
-            let kept = (files[path]?.keys ?? []).subtracting(keys)
+            let kept = (files[path] ?? []).subtracting(keys)
             keys.formUnion(kept)
             seen.formUnion(kept)
         }
-        files[path] = File(fingerprint: Self.fingerprint(bytes), keys: keys)
+        files[path] = keys
     }
 
     private mutating func isFirst(
@@ -85,10 +82,12 @@ package struct ManifestDirectory: Sendable {
         return false
     }
 
-    /// Counts the generation as an API server does, and gives a version where there is none.
-    private mutating func numbered(_ object: KubernetesObject, _ bytes: [UInt8])
-        -> KubernetesObject
-    {
+    /// Counts the generation as an API server does, and takes the hash of the file's content as the
+    /// version where there is none.
+    private mutating func numbered(
+        _ object: KubernetesObject,
+        _ fingerprint: String
+    ) -> KubernetesObject {
         var object = object
         if object.meta.generation == 0 {
             let known = generations[object.key]
@@ -97,11 +96,12 @@ package struct ManifestDirectory: Sendable {
             object.meta.generation = number
         }
         if object.meta.resourceVersion.isEmpty {
-            object.meta.resourceVersion = String(object.meta.generation)
+            object.meta.resourceVersion = fingerprint
         }
         return object
     }
 
+    /// FNV-1a of 64 bits.
     private static func fingerprint(_ bytes: [UInt8]) -> UInt64 {
         bytes.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
     }

@@ -28,7 +28,11 @@ package enum ManifestReader {
         /// Valid objects with the line they begin on.
         package var objects: [(object: KubernetesObject, line: Int)] = []
         /// Refused objects whose kind and name could be read.
-        package var refused: [(key: ObjectKey, meta: ObjectMeta, faults: [DocumentFault])] = []
+        package var refused:
+            [(
+                key: ObjectKey, meta: ObjectMeta, content: KubernetesObject.Content?,
+                faults: [DocumentFault]
+            )] = []
         /// Faults of the file as a whole, and of documents that could not be told apart.
         package var faults: [DocumentFault] = []
         /// Kinds that Martlet does not read, with their line.
@@ -51,9 +55,9 @@ package enum ManifestReader {
         case .object(let object): contents.objects.append((object, document.line))
         case .list(let items): for item in items { add(item, &contents) }
         case .other(let kind): contents.others.append((kind, document.line))
-        case .refused(let key?, let meta, let faults):
-            contents.refused.append((key, meta, faults))
-        case .refused(nil, _, let faults): contents.faults += faults
+        case .refused(let key?, let meta, let content, let faults):
+            contents.refused.append((key, meta, content, faults))
+        case .refused(nil, _, _, let faults): contents.faults += faults
         }
     }
 

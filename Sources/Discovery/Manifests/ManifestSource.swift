@@ -34,7 +34,7 @@ package struct SourceStatus: Equatable, Sendable {
 package actor ManifestSource {
     private let settings: ReduceSettings
     private var directory: ManifestDirectory
-    private var store = ObjectStore()
+    private var store: ObjectStore
     private var builder = SnapshotBuilder()
     private var watch: DirectoryWatch?
     private var isScheduled = false
@@ -44,6 +44,7 @@ package actor ManifestSource {
     /// Makes a source that does nothing until `start`.
     package init(path: String, settings: ReduceSettings) {
         self.settings = settings
+        store = ObjectStore(validate: settings.rejection)
         directory = ManifestDirectory(path: path)
         sourceStatus = SourceStatus(kind: "manifests", location: path)
     }

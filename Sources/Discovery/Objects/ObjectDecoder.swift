@@ -12,8 +12,9 @@ package enum ObjectDecoder {
         case list([DocumentNode])
         /// A kind that Martlet does not read.
         case other(kind: String)
-        /// The object is refused. The key is there where kind and name could be read.
-        case refused(ObjectKey?, ObjectMeta, [DocumentFault])
+        /// The object is refused. The key is there where kind and name could be read, the content
+        /// as far as it could be.
+        case refused(ObjectKey?, ObjectMeta, KubernetesObject.Content?, [DocumentFault])
     }
 
     private static let kinds: [String: ObjectKind] = [
@@ -41,18 +42,29 @@ package enum ObjectDecoder {
         var reader = FieldReader(document, path: "", faults)
         let version = reader.requiredString("apiVersion")
         let kindName = reader.requiredString("kind")
-        guard faults.found.isEmpty else { return .refused(nil, ObjectMeta(), faults.found) }
+        guard faults.found.isEmpty else { return .refused(nil, ObjectMeta(), nil, faults.found) }
         if version == "v1" && kindName == "List" { return .list(reader.list("items")) }
         guard let kind = kinds["\(version)/\(kindName)"] else {
             return .other(kind: "\(version)/\(kindName)")
         }
         var metadata = reader.reader("metadata")
         let meta = ObjectMeta(&metadata, isClusterScoped: kind.isClusterScoped)
-        guard !meta.name.isEmpty else { return .refused(nil, meta, faults.found) }
+        guard !meta.name.isEmpty else { return .refused(nil, meta, nil, faults.found) }
         let key = ObjectKey(kind, namespace: meta.namespace, name: meta.name)
+        if kind == .gateway { refuseControllerAnnotations(meta, metadata) }
         let content = content(kind, key, &reader)
-        guard faults.found.isEmpty, let content else { return .refused(key, meta, faults.found) }
+        guard faults.found.isEmpty, let content else {
+            return .refused(key, meta, content, faults.found)
+        }
         return .object(KubernetesObject(key: key, meta: meta, content: content))
+    }
+
+    /// Annotations that ask something of the controller, which makes the Services of Gateways.
+    private static func refuseControllerAnnotations(_ meta: ObjectMeta, _ reader: FieldReader) {
+        for name in ["martlet.mesh/service-type", "martlet.mesh/node-ports"]
+        where meta.annotations[name] != nil {
+            reader.refuse("annotations", "\(name) asks for a Service, which no controller makes")
+        }
     }
 
     private static func content(

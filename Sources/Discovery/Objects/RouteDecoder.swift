@@ -48,11 +48,14 @@ enum RouteDecoder {
         for feature in ["retry", "sessionPersistence"] where reader.has(feature) {
             reader.refuse(feature, "this feature of the Gateway API is not part of this version")
         }
-        var matches = reader.readers("matches").map { match in
+        let written = reader.readers("matches")
+        var matches = written.compactMap { match in
             var match = match
-            return Self.match(&match)
+            let faultCount = match.faults.found.count
+            let read = Self.match(&match)
+            return match.faults.found.count == faultCount ? read : nil
         }
-        if matches.isEmpty { matches = [HTTPMatch()] }
+        if written.isEmpty { matches = [HTTPMatch()] }
         let (request, response) = filters(&reader)
         var timeouts = reader.reader("timeouts")
         defer { timeouts.refuseUnknown() }

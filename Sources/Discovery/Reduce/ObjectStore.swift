@@ -7,6 +7,8 @@ package struct ObjectStore: Sendable {
     struct Stored: Sendable {
         /// The last valid version; `nil` when there never was one.
         var object: KubernetesObject?
+        /// What could be read of a version that is refused, where there never was a valid one.
+        var refused: KubernetesObject?
         var record: ObjectRecord
     }
 
@@ -14,8 +16,14 @@ package struct ObjectStore: Sendable {
     /// Counts up with every change.
     package private(set) var revision: UInt64 = 0
 
+    private let validate: @Sendable (KubernetesObject) -> String?
+
     /// Makes an empty store.
-    package init() {}
+    ///
+    /// - Parameter validate: says why an object that reads well is refused all the same.
+    package init(validate: @escaping @Sendable (KubernetesObject) -> String? = { _ in nil }) {
+        self.validate = validate
+    }
 
     /// Takes a valid version.
     package mutating func accept(
@@ -23,6 +31,10 @@ package struct ObjectStore: Sendable {
         location: String,
         isStale: Bool = false
     ) {
+        if let reason = validate(object) {
+            refuse(object.key, object.meta, object.content, reason: reason, location: location)
+            return
+        }
         let version = ObjectVersion(
             uid: object.meta.uid,
             resourceVersion: object.meta.resourceVersion,
@@ -40,9 +52,12 @@ package struct ObjectStore: Sendable {
     }
 
     /// Takes note of an invalid version: an earlier valid one goes on serving.
+    ///
+    /// - Parameter content: what could be read of it, to know what is its own.
     package mutating func refuse(
         _ key: ObjectKey,
         _ meta: ObjectMeta,
+        _ content: KubernetesObject.Content?,
         reason: String,
         location: String
     ) {
@@ -58,7 +73,12 @@ package struct ObjectStore: Sendable {
             location: location
         )
         if objects[key]?.record == record { return }
-        objects[key] = Stored(object: earlier, record: record)
+        let refused = content.map { KubernetesObject(key: key, meta: meta, content: $0) }
+        objects[key] = Stored(
+            object: earlier,
+            refused: earlier == nil ? refused : nil,
+            record: record
+        )
         revision += 1
     }
 
@@ -74,6 +94,17 @@ package struct ObjectStore: Sendable {
     func sorted(_ kind: ObjectKind) -> [KubernetesObject] {
         objects.values.compactMap { $0.object?.key.kind == kind ? $0.object : nil }
             .sorted { $0.key < $1.key }
+    }
+
+    /// Objects of a kind that never had a valid version, as far as they could be read, with the
+    /// reason; sorted by key.
+    func neverValid(_ kind: ObjectKind) -> [(object: KubernetesObject, reason: String)] {
+        objects.values.compactMap { stored -> (object: KubernetesObject, reason: String)? in
+            guard let object = stored.refused, object.key.kind == kind,
+                case .refused(let reason, _) = stored.record.acceptance
+            else { return nil }
+            return (object, reason)
+        }.sorted { $0.object.key < $1.object.key }
     }
 
     subscript(key: ObjectKey) -> KubernetesObject? { objects[key]?.object }

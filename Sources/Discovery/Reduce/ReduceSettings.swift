@@ -24,4 +24,26 @@ package struct ReduceSettings: Sendable {
         self.validatePlugin = validatePlugin
         self.validateCredential = validateCredential
     }
+
+    /// Why plugins refuse what an object configures for them; `nil` when they do not.
+    package func rejection(of object: KubernetesObject) -> String? {
+        let reasons: [String]
+        switch object.content {
+        case .filterPolicy(let content): reasons = faults(content.filters, validatePlugin)
+        case .consumer(let content):
+            reasons =
+                faults(content.auth, validateCredential) + faults(content.filters, validatePlugin)
+        default: return nil
+        }
+        return reasons.isEmpty ? nil : reasons.joined(separator: "; ")
+    }
+
+    private func faults(
+        _ bindings: [PluginBinding],
+        _ validate: (String, JSONValue) -> String?
+    ) -> [String] {
+        bindings.compactMap { binding in
+            validate(binding.name, binding.configuration).map { "\(binding.name): \($0)" }
+        }
+    }
 }

@@ -35,6 +35,23 @@ extension SnapshotReducer {
         for candidate in candidates { conclude(candidate) }
         snapshot.listeners = candidates.filter(\.isUsable).map(\.listener).sorted { $0.id < $1.id }
         for gateway in gateways { concludeGateway(gateway) }
+        reportMissingClasses()
+    }
+
+    private mutating func reportMissingClasses() {
+        for gateway in store.sorted(.gateway) where conditions[gateway.key] == nil {
+            guard case .gateway(let content) = gateway.content else { continue }
+            let key = ObjectKey(.gatewayClass, name: content.className)
+            guard store.objects[key] == nil else { continue }
+            conditions[gateway.key] = [
+                Condition(
+                    type: "Accepted",
+                    status: .unknown,
+                    reason: "Pending",
+                    message: "\(key) is not there"
+                )
+            ]
+        }
     }
 
     private mutating func ownClasses() -> Set<String> {
@@ -82,45 +99,38 @@ extension SnapshotReducer {
         }
     }
 
-    /// Across Gateways the older wins, within one Gateway no conflicting listener does.
+    /// Within one Gateway no conflicting listener wins; across Gateways the older does.
     private mutating func markConflicts(_ candidates: inout [Candidate]) {
+        let all = candidates
+        for index in all.indices where all[index].isUsable {
+            let rival = all.indices.first {
+                $0 != index && all[$0].isUsable && all[$0].gateway.key == all[index].gateway.key
+                    && Self.conflict(all[$0].listener, all[index].listener) != nil
+            }
+            if let rival { markConflicted(&candidates[index], with: all[rival]) }
+        }
         for index in candidates.indices where candidates[index].isUsable {
-            for other in candidates.indices where other != index && candidates[other].isUsable {
-                let left = candidates[index]
-                let right = candidates[other]
-                guard let reason = Self.conflict(left.listener, right.listener) else { continue }
-                let isSame = left.gateway.key == right.gateway.key
-                guard isSame || other < index else { continue }
-                candidates[index].isUsable = false
-                addListener(
-                    left.gateway.key,
-                    left.content.name,
-                    "Conflicted",
-                    .yes,
-                    reason,
-                    "the listener conflicts with \(right.listener.id)"
-                )
-                if isSame { markLater(&candidates, other, left) }
-                break
+            let rival = candidates.indices.first {
+                $0 < index && candidates[$0].isUsable
+                    && Self.conflict(candidates[$0].listener, candidates[index].listener) != nil
+            }
+            if let rival {
+                let winner = candidates[rival]
+                markConflicted(&candidates[index], with: winner)
             }
         }
     }
 
-    private mutating func markLater(
-        _ candidates: inout [Candidate],
-        _ other: Int,
-        _ left: Candidate
-    ) {
-        let right = candidates[other]
-        guard let reason = Self.conflict(right.listener, left.listener) else { return }
-        candidates[other].isUsable = false
+    private mutating func markConflicted(_ loser: inout Candidate, with rival: Candidate) {
+        guard let reason = Self.conflict(loser.listener, rival.listener) else { return }
+        loser.isUsable = false
         addListener(
-            right.gateway.key,
-            right.content.name,
+            loser.gateway.key,
+            loser.content.name,
             "Conflicted",
             .yes,
             reason,
-            "the listener conflicts with \(left.listener.id)"
+            "the listener conflicts with \(rival.listener.id)"
         )
     }
 

@@ -4,12 +4,13 @@ import MeshModel
 /// Routes: to which listeners and Services they attach, and where they lead.
 extension SnapshotReducer {
     mutating func attachRoutes(_ candidates: inout [Candidate]) {
-        for key in store.keys.sorted() where key.kind == .httpRoute {
-            if let object = store[key], case .httpRoute(let content) = object.content {
-                attach(object, content, &candidates)
-            } else {
-                attachNeverValid(key)
-            }
+        for object in store.sorted(.httpRoute) {
+            guard case .httpRoute(let content) = object.content else { continue }
+            attach(object, content, fault: nil, &candidates)
+        }
+        for (object, reason) in store.neverValid(.httpRoute) {
+            guard case .httpRoute(let content) = object.content else { continue }
+            attachNeverValid(object, content, reason, &candidates)
         }
         for object in store.sorted(.tcpRoute) {
             guard case .tcpRoute(let content) = object.content else { continue }
@@ -20,20 +21,31 @@ extension SnapshotReducer {
         }
     }
 
-    /// A route that never was valid cannot say which requests are its own: it takes none.
-    private mutating func attachNeverValid(_ key: ObjectKey) {
-        conditions[key] = [
-            Condition(type: "Accepted", status: .no, reason: "Invalid")
-        ]
+    /// A route that never was valid answers 500 to the requests that are its own as far as it can
+    /// be read; matches that cannot be read take none.
+    private mutating func attachNeverValid(
+        _ object: KubernetesObject,
+        _ content: HTTPRouteContent,
+        _ reason: String,
+        _ candidates: inout [Candidate]
+    ) {
+        var readable = content
+        readable.hostnames = content.hostnames.filter(HostName.isValid)
+        readable.rules = content.rules.filter { !$0.matches.isEmpty }
+        guard !readable.rules.isEmpty, readable.hostnames.isEmpty == content.hostnames.isEmpty
+        else { return }
+        attach(object, readable, fault: reason, &candidates)
     }
 
     private mutating func attach(
         _ object: KubernetesObject,
         _ content: HTTPRouteContent,
+        fault: String?,
         _ candidates: inout [Candidate]
     ) {
         var unresolved: ReferenceFailure?
-        let rules = content.rules.map { rule($0, object.key, &unresolved) }
+        var rules = content.rules.map { rule($0, object.key, &unresolved) }
+        for index in rules.indices { rules[index].fault = fault }
         snapshot.httpRoutes[object.key] = HTTPRoute(
             key: object.key,
             createdAt: object.meta.createdAt,
@@ -128,11 +140,14 @@ extension SnapshotReducer {
         guard case .service(let content)? = store[key]?.content else {
             return .failure(.init(reason: "BackendNotFound", message: "\(key) is not there"))
         }
-        guard let port = reference.port, content.ports.contains(where: { $0.number == port }) else {
+        guard let port = reference.port,
+            content.ports.contains(where: { $0.number == port && $0.isTCP })
+        else {
             return .failure(
                 .init(
                     reason: "BackendNotFound",
-                    message: "\(key) has no port \(reference.port.map { String($0) } ?? "given")"
+                    message:
+                        "\(key) has no TCP port \(reference.port.map { String($0) } ?? "given")"
                 )
             )
         }
@@ -155,8 +170,12 @@ extension SnapshotReducer {
         _ protocols: Set<ListenerProtocol>,
         _ candidates: inout [Candidate]
     ) -> Attachment {
+        guard parent.kind == ObjectKind.gateway.rawValue else { return .foreign }
         let namespace = parent.namespace ?? object.key.namespace
         let gateway = ObjectKey(.gateway, namespace: namespace, name: parent.name)
+        guard store.objects[gateway] != nil else {
+            return .refused(reason: "NoMatchingParent", message: "\(gateway) is not there")
+        }
         guard conditions[gateway] != nil else { return .foreign }
         var refusal = Attachment.refused(
             reason: "NoMatchingParent",
@@ -219,6 +238,18 @@ extension SnapshotReducer {
     ) {
         let namespace = parent.namespace ?? object.key.namespace
         let key = ObjectKey(.service, namespace: namespace, name: parent.name)
+        guard namespace == object.key.namespace else {
+            conclude(
+                object.key,
+                parent,
+                .refused(
+                    reason: "NotAllowedByListeners",
+                    message: "expected a Service of namespace \(object.key.namespace), found \(key)"
+                ),
+                unresolved
+            )
+            return
+        }
         guard var service = snapshot.services[key] else {
             conclude(
                 object.key,
@@ -299,6 +330,44 @@ extension SnapshotReducer {
                 attach(policy, content, target, &candidates)
             }
         }
+        for (policy, reason) in store.neverValid(.filterPolicy) {
+            guard case .filterPolicy(let content) = policy.content, let target = content.target
+            else { continue }
+            failTarget(target, of: policy.key, reason, candidates)
+        }
+    }
+
+    /// What a policy that never was valid was to guard answers 500: it is not let pass unguarded.
+    private mutating func failTarget(
+        _ target: ObjectReference,
+        of policy: ObjectKey,
+        _ reason: String,
+        _ candidates: [Candidate]
+    ) {
+        var routes: [ObjectKey] = []
+        if target.kind == ObjectKind.httpRoute.rawValue {
+            routes = [ObjectKey(.httpRoute, namespace: policy.namespace, name: target.name)]
+        } else if target.kind == ObjectKind.gateway.rawValue {
+            for candidate in candidates where isTarget(candidate.listener.id, target, policy) {
+                routes += candidate.listener.attachments.map(\.route)
+            }
+        }
+        for route in routes {
+            guard var failed = snapshot.httpRoutes[route] else { continue }
+            for index in failed.rules.indices where failed.rules[index].fault == nil {
+                failed.rules[index].fault = "\(policy): \(reason)"
+            }
+            snapshot.httpRoutes[route] = failed
+        }
+    }
+
+    private func isTarget(
+        _ listener: ListenerID,
+        _ target: ObjectReference,
+        _ policy: ObjectKey
+    ) -> Bool {
+        listener.namespace == policy.namespace && listener.gateway == target.name
+            && (target.sectionName == nil || target.sectionName == listener.name)
     }
 
     private mutating func attach(
@@ -307,11 +376,6 @@ extension SnapshotReducer {
         _ target: ObjectReference,
         _ candidates: inout [Candidate]
     ) {
-        let reasons = content.filters.compactMap { binding in
-            settings.validatePlugin(binding.name, binding.configuration).map {
-                "\(binding.name): \($0)"
-            }
-        }
         var isFound = false
         if target.kind == "HTTPRoute" {
             let key = ObjectKey(
@@ -326,10 +390,7 @@ extension SnapshotReducer {
         } else {
             for index in candidates.indices {
                 let listener = candidates[index].listener
-                guard listener.id.namespace == policy.key.namespace,
-                    listener.id.gateway == target.name,
-                    target.sectionName == nil || target.sectionName == listener.id.name
-                else { continue }
+                guard isTarget(listener.id, target, policy.key) else { continue }
                 candidates[index].listener.plugins = Self.adding(
                     content.filters,
                     to: listener.plugins
@@ -339,8 +400,6 @@ extension SnapshotReducer {
         }
         if !isFound {
             refuse(policy.key, "TargetNotFound", "\(target.kind) \(target.name) is not there")
-        } else if !reasons.isEmpty {
-            refuse(policy.key, "Invalid", reasons.joined(separator: "; "))
         } else {
             conditions[policy.key] = [.accepted()]
         }

@@ -122,13 +122,6 @@ package struct SnapshotReducer {
                 refuse(object.key, "Invalid", "duplicate of \(other): both are \"\(content.name)\"")
                 continue
             }
-            let reason = content.auth.compactMap {
-                settings.validateCredential($0.name, $0.configuration)
-            }.first
-            if let reason {
-                refuse(object.key, "Invalid", reason)
-                continue
-            }
             names[unique] = object.key
             conditions[object.key] = [.accepted()]
             snapshot.consumers[object.key] = Consumer(
@@ -153,6 +146,12 @@ package struct SnapshotReducer {
         for (key, stored) in store.objects {
             var record = stored.record
             record.conditions = conditions[key] ?? []
+            if case .refused(let reason, _) = record.acceptance {
+                record.conditions.insert(
+                    Condition(type: "Accepted", status: .no, reason: "Invalid", message: reason),
+                    at: 0
+                )
+            }
             if let reason = refusals[key], record.acceptance == .accepted {
                 record.acceptance = .refused(reason: reason, servesEarlierVersion: false)
             }
