@@ -56,9 +56,6 @@ package struct HistogramSample: Sendable {
 /// Every metric of the process, and their text for Prometheus. Any thread.
 package final class MetricRegistry: Sendable {
     private enum Source: Sendable {
-        case group(CounterGroup)
-        case table(CounterTable)
-        case histogram(Histogram)
         case samples(CounterDefinition, @Sendable () -> [MetricSample])
         case histograms(CounterDefinition, @Sendable () -> [HistogramSample])
     }
@@ -68,38 +65,10 @@ package final class MetricRegistry: Sendable {
     /// Makes an empty registry.
     package init() {}
 
-    /// Adds counters with one block per worker.
-    package func counters(_ definitions: [CounterDefinition], workerCount: Int) -> CounterGroup {
-        let group = CounterGroup(definitions, workerCount: workerCount)
-        sources.withLock { $0.append(.group(group)) }
-        return group
-    }
-
-    /// Adds counters by a label set that comes and goes.
-    package func table(
-        labelNames: [String],
-        columns: [CounterDefinition],
-        workerCount: Int
-    ) -> CounterTable {
-        let table = CounterTable(
-            labelNames: labelNames,
-            columns: columns,
-            workerCount: workerCount
-        )
-        sources.withLock { $0.append(.table(table)) }
-        return table
-    }
-
-    /// Adds a histogram, and returns it.
-    package func add(_ histogram: Histogram) -> Histogram {
-        sources.withLock { $0.append(.histogram(histogram)) }
-        return histogram
-    }
-
     /// Adds a family whose samples are read when it is shown: gauges, and counters kept elsewhere.
     ///
     /// - Parameters:
-    ///   - definition: the family; its labels come before those of each sample.
+    ///   - definition: the family.
     ///   - read: called on the control side, must not block.
     package func samples(
         _ definition: CounterDefinition,
@@ -125,14 +94,6 @@ package final class MetricRegistry: Sendable {
         var writer = PrometheusWriter()
         for source in sources.withLock(\.self) {
             switch source {
-            case .group(let group):
-                for (index, definition) in group.definitions.enumerated() {
-                    writer.add(definition, [], Double(group.total(index)))
-                }
-            case .table(let table):
-                addRows(of: table, to: &writer)
-            case .histogram(let histogram):
-                writer.add(histogram.definition, histogram.sample)
             case .samples(let definition, let read):
                 writer.declare(definition)
                 for sample in read() { writer.add(definition, sample.labels, sample.value) }
@@ -141,14 +102,5 @@ package final class MetricRegistry: Sendable {
             }
         }
         return writer.text()
-    }
-
-    private func addRows(of table: CounterTable, to writer: inout PrometheusWriter) {
-        for row in table.totals() {
-            let labels = zip(table.labelNames, row.labels).map { MetricLabel($0, $1) }
-            for (definition, value) in zip(table.columns, row.values) {
-                writer.add(definition, labels, Double(value))
-            }
-        }
     }
 }

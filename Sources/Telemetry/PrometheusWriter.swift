@@ -19,7 +19,7 @@ struct PrometheusWriter {
 
     mutating func add(_ definition: CounterDefinition, _ labels: [MetricLabel], _ value: Double) {
         declare(definition)
-        let line = PrometheusWriter.line(definition.name, labels + definition.labels, value)
+        let line = PrometheusWriter.line(definition.name, labels, value)
         families[definition.name]?.lines += line
     }
 

@@ -4,17 +4,12 @@ import Testing
 @Suite struct MetricRegistryTests {
     @Test func theTextHoldsEveryFamilyOnceWithItsSamplesTogether() {
         let registry = MetricRegistry()
-        let code = { MetricLabel("code", $0) }
-        let group = registry.counters(
-            [
-                CounterDefinition("martlet_r_total", help: "R.", labels: [code("2xx")]),
-                CounterDefinition("martlet_open", help: "Open.", kind: .gauge),
-                CounterDefinition("martlet_r_total", help: "R.", labels: [code("5xx")]),
-            ],
-            workerCount: 1
-        )
-        group.block(worker: 0).add(0, 3)
-        group.block(worker: 0).add(2)
+        let requests = CounterDefinition("martlet_r_total", help: "R.")
+        registry.samples(requests) { [MetricSample([MetricLabel("code", "2xx")], 3)] }
+        registry.samples(CounterDefinition("martlet_open", help: "Open.", kind: .gauge)) {
+            [MetricSample([], 0)]
+        }
+        registry.samples(requests) { [MetricSample([MetricLabel("code", "a\"b")], 1)] }
         #expect(
             registry.prometheusText() == """
                 # HELP martlet_open Open.
@@ -23,38 +18,17 @@ import Testing
                 # HELP martlet_r_total R.
                 # TYPE martlet_r_total counter
                 martlet_r_total{code="2xx"} 3
-                martlet_r_total{code="5xx"} 1
+                martlet_r_total{code="a\\\"b"} 1
 
                 """
         )
     }
 
-    @Test func tablesShowOneLineARowAndColumn() {
-        let registry = MetricRegistry()
-        let column = CounterDefinition(
-            "martlet_t_total",
-            help: "T.",
-            labels: [MetricLabel("way", "in")]
-        )
-        let table = registry.table(labelNames: ["route"], columns: [column], workerCount: 1)
-        table.cells(worker: 0).add(table.base(for: ["a\"b"]), 2)
-        let text = registry.prometheusText()
-        #expect(text.contains("martlet_t_total{route=\"other\",way=\"in\"} 0\n"))
-        #expect(text.contains("martlet_t_total{route=\"a\\\"b\",way=\"in\"} 2\n"))
-    }
-
     @Test func histogramsEndWithInfinitySumAndCount() {
         let registry = MetricRegistry()
-        let histogram = registry.add(
-            Histogram(
-                "martlet_d_seconds",
-                help: "D.",
-                scale: 0.5,
-                shownExponents: 2...3,
-                workerCount: 1
-            )
-        )
-        for value: UInt64 in [1, 5, 9] { histogram.block(worker: 0).record(value) }
+        registry.histograms(CounterDefinition("martlet_d_seconds", help: "D.")) {
+            [HistogramSample([], buckets: [(2, 1), (4, 2)], sum: 7.5, count: 3)]
+        }
         #expect(
             registry.prometheusText() == """
                 # HELP martlet_d_seconds D.
