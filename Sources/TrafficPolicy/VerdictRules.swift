@@ -118,7 +118,7 @@ package struct VerdictRules: Sendable {
         if !request.dryRun {
             remembered[offender] = Memory(
                 ttlNanoseconds: ttl,
-                forgetAtNanoseconds: now + ttl + VerdictRules.nanoseconds(limits.memory)
+                forgetAtNanoseconds: now + ttl + limits.memory.wholeNanoseconds
             )
         }
         return .block(ttl: .nanoseconds(Int64(clamping: ttl)), dryRun: request.dryRun)
@@ -132,12 +132,12 @@ package struct VerdictRules: Sendable {
         _ offender: Offender,
         now: UInt64
     ) -> UInt64 {
-        let asked = VerdictRules.nanoseconds(min(request.ttl, limits.firstTTLMax))
+        let asked = min(request.ttl, limits.firstTTLMax).wholeNanoseconds
         guard let memory = remembered[offender], memory.forgetAtNanoseconds > now else {
             return asked
         }
         let doubled = memory.ttlNanoseconds.multipliedReportingOverflow(by: 2)
-        let cap = VerdictRules.nanoseconds(limits.ttlMax)
+        let cap = limits.ttlMax.wholeNanoseconds
         return doubled.overflow ? cap : min(cap, max(asked, doubled.partialValue))
     }
 
@@ -157,12 +157,5 @@ package struct VerdictRules: Sendable {
         window.count += 1
         windows[owner] = window
         return true
-    }
-
-    private static func nanoseconds(_ duration: Duration) -> UInt64 {
-        let parts = duration.components
-        let (scaled, overflow) = parts.seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        guard !overflow, scaled >= 0 else { return parts.seconds < 0 ? 0 : UInt64.max / 4 }
-        return UInt64(scaled) + UInt64(max(0, parts.attoseconds) / 1_000_000_000)
     }
 }

@@ -1,3 +1,5 @@
+import MeshModel
+
 /// The bounds of one worker's HTTP engine. Every one has a counter in `EngineCounters` and a line in
 /// `/config`.
 package struct EngineLimits: Sendable, BitwiseCopyable {
@@ -36,15 +38,6 @@ package struct EngineLimits: Sendable, BitwiseCopyable {
 
     /// Makes the default limits.
     package init() {}
-}
-
-extension Duration {
-    /// The whole nanoseconds; negative durations count as zero.
-    var wholeNanoseconds: UInt64 {
-        guard self > .zero else { return 0 }
-        let parts = components
-        return UInt64(parts.seconds) * 1_000_000_000 + UInt64(parts.attoseconds / 1_000_000_000)
-    }
 }
 
 /// The limits' times in the form the engine uses: nanoseconds.

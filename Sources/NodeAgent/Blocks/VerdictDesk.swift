@@ -118,13 +118,3 @@ final class VerdictDesk {
     /// Blocks that found no room in the user-space table.
     var overflowCount: UInt64 { table.overflowCount }
 }
-
-extension Duration {
-    /// Whole nanoseconds; negative durations count as zero, long ones saturate.
-    var wholeNanoseconds: UInt64 {
-        guard self > .zero else { return 0 }
-        let (seconds, attoseconds) = components
-        let (scaled, overflow) = UInt64(seconds).multipliedReportingOverflow(by: 1_000_000_000)
-        return overflow ? .max / 2 : scaled + UInt64(attoseconds / 1_000_000_000)
-    }
-}
