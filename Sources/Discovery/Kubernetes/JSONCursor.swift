@@ -64,6 +64,7 @@ struct JSONCursor {
         let start = offset
         var isPlain = true
         while offset < bytes.count, bytes[offset] != UInt8(ascii: "\"") {
+            guard bytes[offset] >= 0x20 else { throw fault("no control character") }
             if bytes[offset] == UInt8(ascii: "\\") {
                 isPlain = false
                 offset += 1
@@ -181,14 +182,17 @@ struct JSONCursor {
         var text = ""
         var plain: [UInt8] = []
         var at = content.startIndex
-        func flush() {
-            text += String(decoding: units, as: UTF16.self) + String(decoding: plain, as: UTF8.self)
+        func flush() throws(JSONFault) {
+            guard let pairs = String(validating: units, as: UTF16.self) else {
+                throw JSONFault(expected: "whole surrogate pairs", offset: at)
+            }
+            text += pairs + String(decoding: plain, as: UTF8.self)
             units = []
             plain = []
         }
         while at < content.endIndex {
             guard content[at] == UInt8(ascii: "\\"), at + 1 < content.endIndex else {
-                if !units.isEmpty { flush() }
+                if !units.isEmpty { try flush() }
                 plain.append(content[at])
                 at += 1
                 continue
@@ -200,22 +204,23 @@ struct JSONCursor {
                 guard digits.utf8.count == 4, let unit = UInt16(digits, radix: 16) else {
                     throw JSONFault(expected: "four hexadecimal digits", offset: at)
                 }
-                if !plain.isEmpty { flush() }
+                if !plain.isEmpty { try flush() }
                 units.append(unit)
                 at += 4
                 continue
             }
-            if !units.isEmpty { flush() }
+            if !units.isEmpty { try flush() }
             switch code {
             case UInt8(ascii: "n"): plain.append(0x0a)
             case UInt8(ascii: "t"): plain.append(0x09)
             case UInt8(ascii: "r"): plain.append(0x0d)
             case UInt8(ascii: "b"): plain.append(0x08)
             case UInt8(ascii: "f"): plain.append(0x0c)
-            default: plain.append(code)
+            case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): plain.append(code)
+            default: throw JSONFault(expected: "a known escape", offset: at - 2)
             }
         }
-        flush()
+        try flush()
         return text
     }
 }

@@ -1,3 +1,4 @@
+import Discovery
 import MeshModel
 
 /// `/blocks` as a table for people.

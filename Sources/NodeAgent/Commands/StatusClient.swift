@@ -1,6 +1,7 @@
 import Addressing
 import ArgumentParser
 import DataPlane
+import Discovery
 import LinuxSystem
 
 /// Asks an agent's status endpoint one thing over HTTP/1.1 and waits for the answer, on a loop of

@@ -1,3 +1,4 @@
+import Discovery
 import MeshModel
 
 /// `/status` as tables for people.
@@ -6,6 +7,11 @@ enum StatusTable {
     static func lines(_ document: String) -> [String] {
         guard let status = JSONText.parse(document) else { return [document] }
         var lines = summary(status)
+        lines += section(
+            "settings without effect",
+            status["node"]?["settingsWithoutEffect"],
+            ["key", "value", "reason"]
+        )
         let snapshot = status["snapshot"]
         lines += section("sources", status["sources"], ["kind", "location", "connected", "stale"])
         lines += section(
@@ -26,7 +32,7 @@ enum StatusTable {
         lines += section("packet layer", status["xdp"]?["interfaces"], ["name", "mode", "state"])
         lines += counters(status["xdp"]?["counters"])
         lines += section("plugins", status["plugins"], ["name", "policy", "target", "state"])
-        lines += section("certificates", status["certificates"], ["secret", "notAfter", "names"])
+        lines += section("certificates", status["certificates"], ["secret", "notAfter", "subject"])
         let faults = status["faults"]?.elements ?? []
         if !faults.isEmpty { lines += ["", "faults"] + faults.map { "  \($0.shown)" } }
         return lines

@@ -1,4 +1,5 @@
 import Addressing
+import Discovery
 import Logging
 import MeshModel
 import Telemetry
