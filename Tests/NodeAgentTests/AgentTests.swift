@@ -1,3 +1,4 @@
+import Discovery
 import LinuxSystem
 import MeshModel
 import TestSupport
@@ -63,6 +64,22 @@ import Testing
             #expect(off?.allSatisfy { $0["why"]?.text?.isEmpty == false } == true)
             let objects = agent.ask("/objects")
             #expect(objects.contains("\"accepted\":false"), "\(objects)")
+        }
+    }
+
+    @Test func settingsWithoutEffectAreTakenAndSaidSo() throws {
+        let more = """
+            ingress: { addressPool: [127.10.0.0/24], announce: none }
+            mesh: { trustDomain: td.example }
+            """
+        try withAgent(more) { agent, _ in
+            let text = agent.ask("/status").split(separator: "\n").first.map(String.init) ?? ""
+            let node = try #require(JSONText.parse(text)?["node"])
+            let keys = node["settingsWithoutEffect"]?.elements.compactMap { $0["key"]?.text }
+            #expect(keys == ["ingress.addressPool", "mesh.trustDomain"])
+            #expect(agent.errors.contains("ingress.addressPool: 127.10.0.0/24 has no effect"))
+            let table = agent.martlet("status --socket \(agent.socket)").output
+            #expect(table.contains("mesh.trustDomain  "), "\(table)")
         }
     }
 

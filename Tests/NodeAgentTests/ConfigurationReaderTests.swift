@@ -133,7 +133,8 @@ import Testing
         ),
         (
             "sources: { manifests: m }\ningress: { announce: l2 }",
-            ":2: ingress.announce: expected one of none, found \"l2\""
+            ":2: ingress.announce: expected none; announcing l2 takes a controller that allocates "
+                + "addresses, found \"l2\""
         ),
         (
             "sources: { manifests: m }\ningress:\n  addressPool:\n    - 10.0.0.1/24",

@@ -23,11 +23,6 @@ struct AgentConfiguration: Equatable, Sendable {
         }
     }
 
-    /// How addresses of the pool are made known.
-    enum Announcement: String, Equatable, Sendable, CaseIterable {
-        case none
-    }
-
     /// What becomes of a captured pod's traffic when the agent cannot carry it.
     enum FailMode: String, Equatable, Sendable, CaseIterable {
         case closed
@@ -57,6 +52,9 @@ struct AgentConfiguration: Equatable, Sendable {
         case off
     }
 
+    /// The default of both domains.
+    static let defaultDomain = "cluster.local"
+
     /// The node's name; default: the host name.
     var nodeName: String
     /// The node's own addresses; `nil`: those of its interfaces.
@@ -67,20 +65,18 @@ struct AgentConfiguration: Equatable, Sendable {
     var workerCount: Int
     /// Whether Gateways are served.
     var ingressIsEnabled = true
-    /// Addresses that Gateways may be given in manifest mode.
+    /// Addresses that Gateways may be given; see `settingsWithoutEffect`.
     var addressPool: [IPPrefix] = []
-    /// How pool addresses are made known.
-    var announcement = Announcement.none
     /// Where access log lines go.
     var accessLog = AccessLog.standardOutput
     /// Whether pods are captured.
     var captureIsEnabled = true
     /// What becomes of a captured pod's traffic when the agent cannot carry it.
     var failMode = FailMode.closed
-    /// The SPIFFE trust domain of this mesh.
-    var trustDomain = "cluster.local"
-    /// The DNS domain of the cluster's Services.
-    var clusterDomain = "cluster.local"
+    /// The SPIFFE trust domain of this mesh; see `settingsWithoutEffect`.
+    var trustDomain = AgentConfiguration.defaultDomain
+    /// The DNS domain of the cluster's Services; see `settingsWithoutEffect`.
+    var clusterDomain = AgentConfiguration.defaultDomain
     /// Interfaces of the packet layer.
     var packetInterfaces = Interfaces.named([])
     /// How the packet program is attached.

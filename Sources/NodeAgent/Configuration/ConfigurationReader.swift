@@ -110,9 +110,8 @@ struct ConfigurationReader {
         if let enabled = ingress.bool("enabled") { result.ingressIsEnabled = enabled }
         let pool = ingress.scalars("addressPool", "an address block") { IPPrefix($0) }
         result.addressPool = pool ?? []
-        if let announce = ingress.choice("announce", AgentConfiguration.Announcement.self) {
-            result.announcement = announce
-        }
+        let announce = "none; announcing l2 takes a controller that allocates addresses"
+        _ = ingress.scalar("announce", announce) { $0 == "none" ? $0 : nil }
         switch ingress.text("accessLog") {
         case nil: break
         case "-": result.accessLog = .standardOutput

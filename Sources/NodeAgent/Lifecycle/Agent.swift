@@ -95,6 +95,7 @@ final class Agent: Sendable {
         AgentMetrics.publish(self, in: metrics)
         try startStatus()
         for fault in engine.start() { logger.warning("\(fault)") }
+        for setting in configuration.settingsWithoutEffect { logger.warning("\(setting)") }
         for (layer, why) in offLayers.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
             logger.notice("\(layer.rawValue) is off: \(why)")
         }

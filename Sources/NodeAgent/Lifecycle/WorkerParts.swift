@@ -27,7 +27,8 @@ struct WorkerParts: Sendable {
         var relays: [LoopBound<TCPRelay>] = []
         var desks: [LoopBound<VerdictDesk>] = []
         var dispatchers: [LoopBound<CaptureDispatcher>] = []
-        let gates = (0..<configuration.workerCount).map { _ in try? NamespaceGate() }
+        var gates: [NamespaceGate] = []
+        for _ in 0..<configuration.workerCount { gates.append(try NamespaceGate()) }
         pool = try WorkerPool(
             count: configuration.workerCount,
             accessLog: WorkerParts.logPath(configuration.accessLog),

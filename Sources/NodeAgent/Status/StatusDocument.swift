@@ -78,6 +78,15 @@ struct StatusDocument {
             json.strings("addresses", nodeAddresses.map(\.description))
             json.string("kernel", ThisProcess.kernelRelease)
             json.integer("workers", configuration.workerCount)
+            json.array("settingsWithoutEffect") { json in
+                for setting in configuration.settingsWithoutEffect {
+                    json.object { json in
+                        json.string("key", setting.key)
+                        json.string("value", setting.value)
+                        json.string("reason", setting.reason)
+                    }
+                }
+            }
         }
     }
 
