@@ -93,6 +93,7 @@ final class HTTP2Listener: HTTP2SessionOwner {
     }
 
     var heads: [Head] = []
+    var refused: [Int32: UInt16] = [:]
     var data: [Int32: String] = [:]
     var ended: [Int32] = []
     var closed: [Int32: UInt32] = [:]
@@ -132,6 +133,10 @@ final class HTTP2Listener: HTTP2SessionOwner {
                 endStream: endStream
             )
         )
+    }
+
+    func http2HeadRefused(_ session: HTTP2ServerSession, stream: Int32, status: UInt16) {
+        refused[stream] = status
     }
 
     func http2RequestData(_ session: HTTP2ServerSession, stream: Int32, _ bytes: RawSpan) {

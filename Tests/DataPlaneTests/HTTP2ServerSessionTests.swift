@@ -143,16 +143,43 @@ import Testing
         #expect(peer.listener.ended.isEmpty)
     }
 
-    @Test func aHeaderListPastItsLimitIsResetAndTheOthersGoOn() throws {
+    @Test(arguments: [true, false])
+    func aHeaderListPastItsLimitIsAnswered431AndTheOthersGoOn(ends: Bool) throws {
         let peer = try #require(HTTP2Peer())
         let cookie = ("cookie", String(repeating: "a", count: 16_000))
-        let first = HTTP2Frames.frame(1, 1, 1, HTTP2Frames.block(HTTP2Frames.get + [cookie]))
+        let block = HTTP2Frames.block(HTTP2Frames.get + [cookie])
+        let first = HTTP2Frames.frame(1, ends ? 1 : 0, 1, block)
         let second = HTTP2Frames.frame(9, 4, 1, HTTP2Frames.block([("x", cookie.1)]))
-        _ = peer.send(first + second)
-        #expect(peer.codes(3).count == 1)
+        #expect(peer.send(first + second))
+        let answer = try #require(peer.frames.first { $0.type == 1 && $0.stream == 1 })
+        #expect(String(decoding: answer.payload, as: UTF8.self).contains("431"))
+        #expect(answer.flags & 1 == 1, "the answer ends the stream")
+        #expect(peer.codes(3) == (ends ? [] : [0]), "only the rest of the request is not wanted")
+        #expect(peer.listener.refused == [1: 431])
         #expect(peer.listener.heads.isEmpty)
         #expect(peer.send(HTTP2Frames.headers(3, HTTP2Frames.get, ends: true)))
         #expect(peer.listener.heads.map(\.stream) == [3])
+    }
+
+    @Test func aListOfTooManyFieldsIsAnswered431() throws {
+        let peer = try #require(HTTP2Peer())
+        let fields = HTTP2Frames.get + (0..<130).map { ("x-\($0)", "1") }
+        #expect(peer.send(HTTP2Frames.headers(1, fields, ends: true)))
+        #expect(peer.listener.refused == [1: 431])
+        #expect(peer.listener.heads.isEmpty)
+    }
+
+    @Test func listsPastTheirLimitAreCountedAsResets() throws {
+        let peer = try #require(HTTP2Peer())
+        let fields = HTTP2Frames.get + (0..<130).map { ("x-\($0)", "1") }
+        var isOpen = true
+        var stream: UInt32 = 1
+        while isOpen && stream < 2_001 {
+            isOpen = peer.send(HTTP2Frames.headers(stream, fields, ends: true))
+            stream += 2
+        }
+        #expect(!isOpen)
+        #expect(peer.codes(7) == [Self.calm])
     }
 
     @Test func rapidResetsEndTheConnection() throws {

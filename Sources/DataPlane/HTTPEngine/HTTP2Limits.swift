@@ -56,6 +56,8 @@ protocol HTTP2SessionOwner: AnyObject {
         _ pseudo: HTTP2Pseudo,
         endStream: Bool
     )
+    /// A request's header list was refused; the session has answered.
+    func http2HeadRefused(_ session: HTTP2ServerSession, stream: Int32, status: UInt16)
     /// A piece of a request's body. It stays in the peer's window until `consume` is called.
     func http2RequestData(_ session: HTTP2ServerSession, stream: Int32, _ bytes: RawSpan)
     /// The client has ended a request.

@@ -14,6 +14,8 @@ import CNghttp2
     private var pseudo = HTTP2Pseudo()
     private var blockStream: Int32 = 0
     private var isMalformed = false
+    private var isTooLarge = false
+    private var blockByteCount = 0
     private var sawRegularField = false
     private var earlyResets: UInt32 = 0
     private var controlFrames: UInt32 = 0
@@ -118,9 +120,8 @@ import CNghttp2
         hasBody: Bool
     ) {
         unsafe bytes.withUnsafeBytes { buffer in
-            guard let base = buffer.baseAddress else { return }
             var lowered = HTTP2Names(status: status, byteCount: bytes.byteCount)
-            unsafe lowered.copy(base, fields)
+            if let base = buffer.baseAddress { unsafe lowered.copy(base, fields) }
             unsafe lowered.withFields { (list: UnsafePointer<nghttp2_nv>, count: Int) in
                 var provider = unsafe nghttp2_data_provider()
                 unsafe provider.read_callback = http2ReadBody
@@ -172,6 +173,8 @@ import CNghttp2
         fieldCount = 0
         pseudo = HTTP2Pseudo()
         isMalformed = false
+        isTooLarge = false
+        blockByteCount = 0
         sawRegularField = false
         continuationFrames = 0
         guard isRequest else { return }
@@ -181,14 +184,17 @@ import CNghttp2
         if streamsOpened % 1_000 == 0 { earlyResets = 0 }
     }
 
-    /// - Returns: whether the list stays within its limits.
-    fileprivate func field(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>)
-        -> Bool
-    {
-        let size = text.count + name.count + value.count + 32 * (fieldCount + 1)
-        guard size <= limits.headerListByteLimit, fieldCount < limits.fieldCountMax else {
-            return false
+    /// Takes one field of the list; of a list past its limits the rest is passed over, so that the
+    /// table that both ends share stays whole (RFC 7541 section 2.2).
+    fileprivate func field(
+        _ name: UnsafeBufferPointer<UInt8>,
+        _ value: UnsafeBufferPointer<UInt8>
+    ) {
+        blockByteCount += name.count + value.count + 32
+        if blockByteCount > limits.headerListByteLimit || fieldCount >= limits.fieldCountMax {
+            isTooLarge = true
         }
+        guard !isTooLarge else { return }
         let nameOffset = text.count
         unsafe text.append(RawSpan(_unsafeElements: name))
         let valueOffset = text.count
@@ -199,7 +205,6 @@ import CNghttp2
             sawRegularField = true
             addField(nameOffset, name.count, valueOffset, value.count)
         }
-        return true
     }
 
     private func addPseudo(_ nameOffset: Int, _ nameLength: Int, _ offset: Int, _ length: Int) {
@@ -270,6 +275,10 @@ import CNghttp2
     }
 
     fileprivate func requestReceived(stream: Int32, endStream: Bool) {
+        guard !isTooLarge else {
+            refuseHead(stream: stream)
+            return
+        }
         guard !isMalformed, pseudo.methodLength > 0, pseudo.hasScheme, hasValidTarget() else {
             reset(stream: stream, .protocolError)
             return
@@ -282,6 +291,14 @@ import CNghttp2
             pseudo,
             endStream: endStream
         )
+    }
+
+    /// Answers a list past its limits with 431 (RFC 9113 section 10.5.1). It is as costly as a
+    /// reset and counted as one.
+    private func refuseHead(stream: Int32) {
+        owner.http2HeadRefused(self, stream: stream, status: 431)
+        submitResponse(stream: stream, status: 431, RawSpan(), Span(), hasBody: false)
+        resetReceived()
     }
 
     /// Whether path and authority could stand in a request line of HTTP/1 as they are.
@@ -313,6 +330,14 @@ import CNghttp2
 
     fileprivate func streamClosed(stream: Int32, errorCode: UInt32) {
         owner.http2StreamClosed(self, stream: stream, errorCode: errorCode)
+    }
+
+    /// The last frame of a response has gone out: what is left of its request is not wanted (RFC
+    /// 9113 section 8.1).
+    fileprivate func responseSent(stream: Int32) {
+        if unsafe nghttp2_session_get_stream_remote_close(session, stream) == 0 {
+            reset(stream: stream, .noError)
+        }
     }
 
     fileprivate func resetReceived() {
@@ -354,58 +379,6 @@ enum HTTP2ErrorCode: UInt32 {
     case internalError = 2
     case cancel = 8
     case enhanceYourCalm = 11
-}
-
-/// A response's fields in nghttp2's form, names lowered into memory of their own.
-@safe private struct HTTP2Names {
-    private var text: [UInt8] = []
-    private var places: [(name: Int, nameLength: Int, valueLength: Int)] = []
-
-    init(status: UInt16, byteCount: Int) {
-        text.reserveCapacity(byteCount + 16)
-        places.reserveCapacity(32)
-        add(name: Array(":status".utf8), value: Array(String(status).utf8))
-    }
-
-    private mutating func add(name: [UInt8], value: [UInt8]) {
-        places.append((text.count, name.count, value.count))
-        text += name
-        text += value
-    }
-
-    mutating func copy(_ base: UnsafeRawPointer, _ fields: Span<HeaderField>) {
-        for index in fields.indices {
-            let field = fields[index]
-            places.append((text.count, Int(field.nameLength), Int(field.valueLength)))
-            for offset in field.nameRange {
-                let byte = unsafe base.load(fromByteOffset: offset, as: UInt8.self)
-                text.append(ByteScan.lower(byte))
-            }
-            for offset in field.valueRange {
-                text.append(unsafe base.load(fromByteOffset: offset, as: UInt8.self))
-            }
-        }
-    }
-
-    func withFields(_ body: (UnsafePointer<nghttp2_nv>, Int) -> Void) {
-        var bytes = text
-        unsafe bytes.withUnsafeMutableBufferPointer { buffer in
-            guard let base = buffer.baseAddress else { return }
-            let list = unsafe places.map { place in
-                unsafe nghttp2_nv(
-                    name: base + place.name,
-                    value: base + place.name + place.nameLength,
-                    namelen: place.nameLength,
-                    valuelen: place.valueLength,
-                    flags: UInt8(NGHTTP2_NV_FLAG_NONE.rawValue)
-                )
-            }
-            unsafe list.withUnsafeBufferPointer { buffer in
-                guard let base = buffer.baseAddress else { return }
-                unsafe body(base, buffer.count)
-            }
-        }
-    }
 }
 
 /// The session behind a callback's user pointer.
@@ -462,6 +435,7 @@ private enum HTTP2Callbacks {
             return 0
         }
         unsafe nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, http2Frame)
+        unsafe nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, http2Sent)
         unsafe nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, http2Data)
         unsafe nghttp2_session_callbacks_set_on_stream_close_callback(callbacks) {
             _,
@@ -486,11 +460,11 @@ private func http2Field(
     _ user: UnsafeMutableRawPointer?
 ) -> Int32 {
     guard let session = unsafe session(user) else { return 0 }
-    let fits = unsafe session.field(
+    unsafe session.field(
         UnsafeBufferPointer(start: name, count: nameLength),
         UnsafeBufferPointer(start: value, count: valueLength)
     )
-    return fits ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue
+    return 0
 }
 
 /// `nghttp2_on_frame_recv_callback`.
@@ -514,6 +488,23 @@ private func http2Frame(
     case NGHTTP2_RST_STREAM.rawValue: session.resetReceived()
     case NGHTTP2_SETTINGS.rawValue, NGHTTP2_PING.rawValue, NGHTTP2_PRIORITY.rawValue:
         session.controlFrameReceived()
+    default: break
+    }
+    return 0
+}
+
+/// `nghttp2_on_frame_send_callback`.
+private func http2Sent(
+    _ raw: OpaquePointer?,
+    _ frame: UnsafePointer<nghttp2_frame>?,
+    _ user: UnsafeMutableRawPointer?
+) -> Int32 {
+    guard let frame = unsafe frame, let session = unsafe session(user) else { return 0 }
+    let header = unsafe frame.pointee.hd
+    guard header.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0 else { return 0 }
+    switch UInt32(header.type) {
+    case NGHTTP2_HEADERS.rawValue, NGHTTP2_DATA.rawValue:
+        session.responseSent(stream: header.stream_id)
     default: break
     }
     return 0

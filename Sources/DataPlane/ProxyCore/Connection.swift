@@ -60,6 +60,8 @@ package struct Connection: BitwiseCopyable {
     var local: SocketAddress
     /// Bytes received and not parsed yet: a partial head, pipelined requests.
     var input = ByteQueue()
+    /// Looks for the end of the head that `input` begins.
+    var headEnd = HeadEndSearch()
     /// Bytes (ciphertext with TLS) the socket has not taken yet.
     var output = ByteQueue()
     /// The exchange in hand; none when idle or with HTTP/2 downstream.

@@ -7,7 +7,7 @@ package enum EngineCounter: Int, CaseIterable, Sendable {
     case headerTimeouts, idleTimeouts, bodyTimeouts, sendTimeouts, connectTimeouts
     case upstreamTimeouts, poolIdleTimeouts
     case blockedConnections, dryRunBlockedConnections
-    case staleHandles, logLines, filterOverruns, filterErrors, bodyLimitHits
+    case partialHeadBytes, staleHandles, logLines, filterOverruns, filterErrors, bodyLimitHits
     case responsesWithoutStatus, responses1xx, responses2xx, responses3xx, responses4xx
     case responses5xx
 
@@ -40,6 +40,7 @@ package enum EngineCounter: Int, CaseIterable, Sendable {
         case .poolIdleTimeouts: "martlet_limit_pool_idle_timeout_hits_total"
         case .blockedConnections: "martlet_blocked_connections_total"
         case .dryRunBlockedConnections: "martlet_dry_run_blocked_connections_total"
+        case .partialHeadBytes: "martlet_http_partial_head_bytes_total"
         case .staleHandles: "martlet_stale_handles_total"
         case .logLines: "martlet_access_log_lines_total"
         case .filterErrors: "martlet_filter_errors_total"

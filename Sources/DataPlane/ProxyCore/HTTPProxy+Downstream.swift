@@ -101,22 +101,36 @@ extension HTTPProxy {
     func resumeDownstream(_ handle: ConnectionHandle) {
         runCollection(handle)
         guard connections.contains(handle) else { return }
-        if !connections[handle].input.isEmpty { processWaiting(handle) }
+        if !connections[handle].input.isEmpty && !connections[handle].headEnd.isActive {
+            processWaiting(handle)
+        }
         guard connections.contains(handle) else { return }
         if connections[handle].flags.contains(.readable) { receiveDownstream(handle) }
     }
 
     private func processWaiting(_ handle: ConnectionHandle) {
         guard !connections[handle].flags.contains(.readPaused) else { return }
-        let count = stage(handle)
+        processInput(handle)
+    }
+
+    /// Works through all bytes that wait.
+    private func processInput(_ handle: ConnectionHandle) {
+        let count = stageAll(handle)
         let consumed = processDownstream(handle, count)
         keep(handle, from: consumed, to: count)
     }
 
-    /// Copies the bytes that wait to the front of `received`.
+    /// Copies the bytes that wait to the front of `received`, so that more can be received behind.
     func stage(_ handle: ConnectionHandle) -> Int {
         guard !connections[handle].input.isEmpty else { return 0 }
         var target = received.mutableBytes(0, received.capacity - HTTPProxy.receiveByteLimit)
+        return connections[handle].input.copy(into: &target, pool)
+    }
+
+    /// Copies all bytes that wait to the front of `received`: a head in part and what was received
+    /// behind it at once.
+    func stageAll(_ handle: ConnectionHandle) -> Int {
+        var target = received.mutableBytes(0, received.capacity)
         return connections[handle].input.copy(into: &target, pool)
     }
 
@@ -134,6 +148,12 @@ extension HTTPProxy {
     private func receiveDownstream(_ handle: ConnectionHandle) {
         for _ in 0..<HTTPProxy.readRoundMax {
             guard connections.contains(handle), canReceive(handle) else { return }
+            if connections[handle].headEnd.isActive {
+                guard receiveHeadPart(handle) else { return }
+                if !connections[handle].headEnd.isActive { processInput(handle) }
+                finishGathering()
+                continue
+            }
             let waiting = stage(handle)
             guard let count = receive(handle, after: waiting) else { return }
             let total = waiting + count
@@ -260,6 +280,7 @@ extension HTTPProxy {
             if connections[handle].exchangeCount > 0 && connections[handle].input.isEmpty {
                 setDeadline(handle, timeouts.header)
             }
+            beginHeadSearch(handle, bytes)
             return 0
         case .fault(let fault):
             pool.give(block)

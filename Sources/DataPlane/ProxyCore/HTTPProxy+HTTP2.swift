@@ -173,6 +173,15 @@ extension HTTPProxy: HTTP2SessionOwner {
         start(exchange)
     }
 
+    func http2HeadRefused(_ session: HTTP2ServerSession, stream: Int32, status: UInt16) {
+        guard let handle = connections.handle(at: session.connection) else { return }
+        counters.count(.protocolErrors)
+        counters.count(.headLimitHits)
+        counters.count(EngineCounter.responses(status: status))
+        noteProtocolAbuse(handle)
+        logRefusal(handle, status: status)
+    }
+
     private func requestHead(
         _ bytes: RawSpan,
         _ fieldCount: Int,

@@ -50,7 +50,9 @@ extension HTTPProxy {
         let text = log.text
         text.append("{\"start_time\":\"")
         log.append(time: loop.network.wallNanoseconds())
-        text.append("\",\"method\":\"\",\"path\":\"\",\"protocol\":\"HTTP/1.1\",\"response_code\":")
+        text.append("\",\"method\":\"\",\"path\":\"\",\"protocol\":\"")
+        text.append(connections[handle].flags.contains(.http2) ? "HTTP/2" : "HTTP/1.1")
+        text.append("\",\"response_code\":")
         text.append(decimal: UInt64(status))
         text.append(",\"response_flags\":\"")
         text.append(status == 408 ? "DT" : "DPE")

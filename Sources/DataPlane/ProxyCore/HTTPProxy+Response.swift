@@ -5,15 +5,20 @@ extension HTTPProxy {
 
     /// A scheduled turn of an upstream connection.
     func resumeUpstream(_ handle: ConnectionHandle) {
-        if !connections[handle].input.isEmpty && canProcess(handle) {
-            let count = stage(handle)
-            let consumed = processUpstream(handle, count)
-            keep(handle, from: consumed, to: count)
-            finishGathering()
-            pauseIfBlocked(handle)
-        }
+        let hasInput =
+            !connections[handle].input.isEmpty && !connections[handle].headEnd.isActive
+        if hasInput && canProcess(handle) { processInput(handle) }
         guard connections.contains(handle) else { return }
         if canReceive(handle) { receiveUpstream(handle) }
+    }
+
+    /// Works through all bytes that wait.
+    private func processInput(_ handle: ConnectionHandle) {
+        let count = stageAll(handle)
+        let consumed = processUpstream(handle, count)
+        keep(handle, from: consumed, to: count)
+        finishGathering()
+        pauseIfBlocked(handle)
     }
 
     private func canProcess(_ handle: ConnectionHandle) -> Bool {
@@ -25,6 +30,11 @@ extension HTTPProxy {
             guard connections.contains(handle), canReceive(handle),
                 !connections[handle].flags.contains(.pooled)
             else { return }
+            if connections[handle].headEnd.isActive {
+                guard receiveHeadPart(handle) else { return }
+                if !connections[handle].headEnd.isActive { processInput(handle) }
+                continue
+            }
             let waiting = stage(handle)
             guard let count = receive(handle, after: waiting) else { return }
             let consumed = processUpstream(handle, waiting + count)
@@ -96,7 +106,9 @@ extension HTTPProxy {
             limits: limits.head
         )
         switch parse {
-        case .needMore: return 0
+        case .needMore:
+            beginHeadSearch(handle, bytes)
+            return 0
         case .fault:
             counters.count(.protocolErrors)
             fail(exchange, status: 502, .upstreamProtocolError)
