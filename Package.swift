@@ -124,7 +124,7 @@ let package = Package(
 
         .target(
             name: "TestSupport",
-            dependencies: ["Addressing", "LinuxSystem"],
+            dependencies: ["Addressing", "LinuxSystem", "DataPlane", "COpenSSL"],
             path: "Tests/TestSupport",
             swiftSettings: swiftSettings
         ),

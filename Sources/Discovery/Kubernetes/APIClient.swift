@@ -12,15 +12,18 @@ package struct APIResponse: Sendable {
     package let cancel: @Sendable () -> Void
 }
 
-/// Sends requests to an API server over HTTP/1.1 and TLS from the control loop: a connection for each.
+/// Sends requests to an API server over HTTP/1.1 and TLS from the control loop. Connections are used
+/// again (RFC 9112 section 9.3) until their TLS settings change.
 package actor APIClient {
-    /// The longest silence of a watch: servers send bookmarks every minute.
-    private static let watchIdleNanoseconds: UInt64 = 150_000_000_000
+    /// How long addresses found by name are taken for current.
+    private static let nameIntervalNanoseconds: UInt64 = 30_000_000_000
 
     private let configuration: ClusterConfiguration
     private let credentials: CredentialStore
-    private let host: LoopBound<StreamHost>
+    private let pool: LoopBound<APIConnectionPool>
     private var context: (material: TLSMaterial, context: TLSContext)?
+    private var generation: UInt64 = 0
+    private var found: (addresses: [SocketAddress], atNanoseconds: UInt64)?
 
     /// Makes a client.
     ///
@@ -33,7 +36,7 @@ package actor APIClient {
     ) {
         self.configuration = configuration
         self.credentials = credentials
-        self.host = host
+        pool = host.binding(APIConnectionPool(host.ownedByThisThread))
     }
 
     /// The server's URL.
@@ -41,36 +44,34 @@ package actor APIClient {
 
     /// Asks for a path with its query.
     ///
+    /// - Parameter silenceMax: how long nothing may come once the response has begun.
     /// - Throws: when credentials, name service or TLS settings fail; faults of the connection are
     ///   parts of the response.
-    package func get(_ target: String) async throws(ClusterFault) -> APIResponse {
+    package func get(
+        _ target: String,
+        silenceMax: Duration
+    ) async throws(ClusterFault) -> APIResponse {
         let used = try await credentials.current()
-        let address = try await resolve()
+        let addresses = try await resolve()
         let context = try used.tls.map { (material) throws(ClusterFault) in try tls(material) }
+        let route = APIRoute(
+            generation: generation,
+            addresses: addresses,
+            context: context,
+            serverName: used.tls?.serverName ?? ""
+        )
         let request = Array(text(target, used.token).utf8)
-        let serverName = used.tls?.serverName ?? ""
+        let seconds = silenceMax.components.seconds
         let (stream, continuation) = AsyncStream<APIResponsePart>.makeStream()
-        let slot = ExchangeSlot(host)
-        let started = host.submit { host in
-            var tls: TLSClient?
-            if let context {
-                let isAddress = IPAddress(serverName) != nil
-                tls = TLSClient(context, serverName: serverName, isAddress: isAddress)
-            }
+        let slot = ExchangeSlot(pool)
+        let started = pool.submit { pool in
             let exchange = APIExchange(
-                host: host,
                 request: request,
-                tls: tls,
-                idleTimeoutNanoseconds: APIClient.watchIdleNanoseconds,
+                silenceNanosecondsMax: UInt64(max(1, seconds)) * 1_000_000_000,
                 continuation: continuation
             )
-            guard (tls != nil) == (context != nil) else {
-                continuation.yield(.broken("expected a TLS session, OpenSSL has no memory"))
-                continuation.finish()
-                return
-            }
             slot.fill(exchange)
-            exchange.start(address)
+            pool.send(exchange, route)
         }
         guard started else { throw ClusterFault("the control loop takes no more requests") }
         return APIResponse(
@@ -85,24 +86,35 @@ package actor APIClient {
         if let used = try? await credentials.current() { await credentials.refused(used) }
     }
 
+    /// A connection failed: files are read anew before the next request.
+    package func failed() async { await credentials.readFilesAgain() }
+
     private func text(_ target: String, _ token: String?) -> String {
         var text = "GET \(configuration.server.basePath)\(target) HTTP/1.1\r\n"
         text += "Host: \(configuration.server.authority)\r\n"
-        text += "User-Agent: martlet\r\nAccept: application/json\r\nConnection: close\r\n"
+        text += "User-Agent: martlet\r\nAccept: application/json\r\n"
         if let token { text += "Authorization: Bearer \(token)\r\n" }
         return text + "\r\n"
     }
 
-    private func resolve() async throws(ClusterFault) -> SocketAddress {
-        let name = configuration.server.host
-        if let ip = IPAddress(name) { return SocketAddress(ip, configuration.server.port) }
-        let found = await BlockingThread.run(name: "martlet-names") {
-            (try? NameLookup.addresses(of: name))?.first
+    private func resolve() async throws(ClusterFault) -> [SocketAddress] {
+        let (name, port) = (configuration.server.host, configuration.server.port)
+        if let ip = IPAddress(name) { return [SocketAddress(ip, port)] }
+        let now = Clock.monotonicNanoseconds()
+        if let found, now &- found.atNanoseconds < APIClient.nameIntervalNanoseconds {
+            return found.addresses
         }
-        guard let ip = found.flatMap({ $0 }) else {
+        let ips = await BlockingThread.run(name: "martlet-names") {
+            try? NameLookup.addresses(of: name)
+        }
+        guard let ips = ips.flatMap(\.self), !ips.isEmpty else {
+            // The name service may be what the cluster itself serves.
+            if let found { return found.addresses }
             throw ClusterFault("\(name): expected an address of the API server, found none")
         }
-        return SocketAddress(ip, configuration.server.port)
+        let addresses = ips.map { SocketAddress($0, port) }
+        found = (addresses, now)
+        return addresses
     }
 
     private func tls(_ material: TLSMaterial) throws(ClusterFault) -> TLSContext {
@@ -115,6 +127,7 @@ package actor APIClient {
                 verifies: material.isVerified
             )
             context = (material, made)
+            generation += 1
             return made
         } catch {
             throw ClusterFault("\(configuration.server.url): \(error)")
@@ -126,7 +139,7 @@ package actor APIClient {
 private final class ExchangeSlot: Sendable {
     private let table: LoopBound<ExchangeTable>
 
-    init(_ host: LoopBound<StreamHost>) { table = host.binding(ExchangeTable()) }
+    init(_ pool: LoopBound<APIConnectionPool>) { table = pool.binding(ExchangeTable()) }
 
     /// On the loop's thread.
     func fill(_ exchange: APIExchange) { table.ownedByThisThread.exchange = exchange }

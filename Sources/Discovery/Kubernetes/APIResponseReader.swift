@@ -26,6 +26,15 @@ struct APIResponseReader {
     private var state = State.head
     private var head: [UInt8] = []
     private var chunks = ChunkedDecoder()
+    private var keepsAlive = false
+    private var hasSurplus = false
+
+    /// Whether the connection may carry another request: the response is complete, the server keeps
+    /// the connection open, and nothing came after the response.
+    var leavesConnectionOpen: Bool {
+        guard case .done = state else { return false }
+        return keepsAlive && !hasSurplus
+    }
 
     /// Takes the next bytes.
     mutating func receive(_ bytes: [UInt8]) -> [APIResponsePart] {
@@ -33,7 +42,9 @@ struct APIResponseReader {
         var rest = bytes
         while !rest.isEmpty {
             switch state {
-            case .done: return parts
+            case .done:
+                hasSurplus = true
+                return parts
             case .head: takeHead(&rest, &parts)
             case .untilClose:
                 parts.append(.body(rest))
@@ -98,6 +109,7 @@ struct APIResponseReader {
                 .flatMap { Int64(String(decoding: head[$0.valueRange], as: UTF8.self)) }
             head = []
             guard !parsed.isInterim else { return }
+            keepsAlive = parsed.keepAlive
             parts.append(
                 .head(status: Int(parsed.status), retryAfterSeconds: max(retryAfter ?? 0, 0))
             )
@@ -117,8 +129,8 @@ struct APIResponseReader {
             parts.append(.body(Array(rest[range])))
             rest.removeFirst(range.upperBound)
         case .needMore: rest = []
-        case .end:
-            rest = []
+        case .end(let consumed):
+            rest.removeFirst(consumed)
             state = .done
             parts.append(.end)
         case .fault(let fault):

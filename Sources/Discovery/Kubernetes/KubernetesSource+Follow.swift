@@ -5,6 +5,10 @@ import MeshModel
 extension KubernetesSource {
     /// A watch is asked to end after so many seconds, and up to as many more.
     private static let watchSeconds: UInt64 = 300
+    /// The longest silence of a watch: servers send bookmarks about every minute.
+    private static let watchSilenceMax = Duration.seconds(150)
+    /// The longest silence within a list.
+    private static let listSilenceMax = Duration.seconds(30)
 
     /// Follows a kind until the task is cancelled.
     func follow(_ resource: APIResource) async {
@@ -22,7 +26,11 @@ extension KubernetesSource {
         var target = "\(resource.path)?limit=\(limit)\(selector(resource))"
         if !token.isEmpty { target += "&continue=\(URLQuery.escape(token))" }
         var splitter = ListItemSplitter()
-        let outcome = await exchange(resource, target) { bytes throws(WatchMachine.Fault) in
+        let outcome = await exchange(
+            resource,
+            target,
+            silenceMax: KubernetesSource.listSilenceMax
+        ) { bytes throws(WatchMachine.Fault) in
             do {
                 for item in try splitter.append(bytes) { try self.listed(resource.kind, item) }
             } catch let fault as WatchMachine.Fault {
@@ -67,7 +75,11 @@ extension KubernetesSource {
             + "&resourceVersion=\(URLQuery.escape(version))\(selector(resource))"
         let begun = ContinuousClock.now
         var splitter = WatchLineSplitter()
-        let outcome = await exchange(resource, target) { bytes throws(WatchMachine.Fault) in
+        let outcome = await exchange(
+            resource,
+            target,
+            silenceMax: KubernetesSource.watchSilenceMax
+        ) { bytes throws(WatchMachine.Fault) in
             let lines: [[UInt8]]
             do {
                 lines = try splitter.append(bytes)
@@ -104,11 +116,12 @@ extension KubernetesSource {
     private func exchange(
         _ resource: APIResource,
         _ target: String,
+        silenceMax: Duration,
         _ body: ([UInt8]) throws(WatchMachine.Fault) -> Void
     ) async -> WatchMachine.Fault? {
         let response: APIResponse
         do {
-            response = try await client.get(target)
+            response = try await client.get(target, silenceMax: silenceMax)
         } catch {
             faults[resource.kind] = error.description
             return .disconnected
@@ -138,6 +151,7 @@ extension KubernetesSource {
             case .end: return nil
             case .broken(let sentence):
                 faults[resource.kind] = "\(resource.path): \(sentence)"
+                await client.failed()
                 return .disconnected
             }
         }

@@ -162,7 +162,7 @@ import Testing
     }
 }
 
-private final class ClockBox: Sendable {
+final class ClockBox: Sendable {
     private let nanoseconds = Mutex<UInt64>(0)
 
     var now: UInt64 { nanoseconds.withLock(\.self) }
