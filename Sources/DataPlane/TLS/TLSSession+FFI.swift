@@ -116,8 +116,17 @@ package enum TLSProgress: Equatable {
         switch unsafe SSL_get_error(pointer, result) {
         case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE: return .plaintext(produced)
         case SSL_ERROR_ZERO_RETURN: return produced > 0 ? .plaintext(produced) : .ended
-        default: return .failed(TLSError(TLSContext.lastError()))
+        default: return .failed(TLSError(TLSContext.lastError() + verification))
         }
+    }
+
+    /// Why the peer's certificate is not believed; empty where it is, or none was looked at.
+    private var verification: String {
+        let verdict = unsafe SSL_get_verify_result(pointer)
+        guard verdict != Int(X509_V_OK),
+            let text = unsafe X509_verify_cert_error_string(verdict)
+        else { return "" }
+        return unsafe " (\(String(cString: text)))"
     }
 
     /// Begins a client's handshake: its first flight is in the transport's output after this.

@@ -40,7 +40,8 @@ package actor CredentialStore {
     private var credentials: ClusterCredentials?
     private var readAtNanoseconds: UInt64 = 0
     private var execCredential: ExecCredential?
-    private var isRefused = false
+    private var execRun: Task<Result<ExecCredential, ClusterFault>, Never>?
+    private var mustRead = false
     /// The last failure to read credentials anew, while older ones are in use.
     package private(set) var staleReason: String?
 
@@ -75,7 +76,7 @@ package actor CredentialStore {
             staleReason = error.description
         }
         readAtNanoseconds = monotonicNanoseconds()
-        isRefused = false
+        mustRead = false
         guard let credentials else { throw ClusterFault("no credentials") }
         return credentials
     }
@@ -84,12 +85,16 @@ package actor CredentialStore {
     /// unless that has happened already.
     package func refused(_ used: ClusterCredentials) {
         guard used == credentials else { return }
-        isRefused = true
+        mustRead = true
         execCredential = nil
     }
 
+    /// A connection could not be made or was refused: what comes from files is read anew before the
+    /// next request, as a certificate authority may have been replaced.
+    package func readFilesAgain() { mustRead = true }
+
     private var isDue: Bool {
-        if isRefused || execEnds { return true }
+        if mustRead || execEnds { return true }
         let age = monotonicNanoseconds() &- readAtNanoseconds
         return age >= UInt64(CredentialStore.refreshInterval.components.seconds) * 1_000_000_000
     }
@@ -104,18 +109,27 @@ package actor CredentialStore {
         guard let plugin = configuration.execPlugin, execCredential == nil || execEnds else {
             return
         }
+        let run = execRun ?? start(plugin)
+        execRun = run
+        let outcome = await run.value
+        execRun = nil
+        execCredential = try outcome.get()
+    }
+
+    /// However many requests wait for a credential, the plugin is run once.
+    private func start(_ plugin: ExecPlugin) -> Task<Result<ExecCredential, ClusterFault>, Never> {
         let (server, name, environment) = (
             configuration.server, configuration.tlsServerName, environment
         )
-        let outcome = await BlockingThread.run(name: "exec-plugin") {
-            Result<ExecCredential, ClusterFault> { () throws(ClusterFault) in
-                try plugin.run(inherited: environment, server: server, tlsServerName: name)
+        return Task {
+            let outcome = await BlockingThread.run(name: "exec-plugin") {
+                Result<ExecCredential, ClusterFault> { () throws(ClusterFault) in
+                    try plugin.run(inherited: environment, server: server, tlsServerName: name)
+                }
             }
+            let sentence = "exec plugin \(plugin.command): no thread could be started"
+            return outcome ?? .failure(ClusterFault(sentence))
         }
-        guard let outcome else {
-            throw ClusterFault("exec plugin \(plugin.command): no thread could be started")
-        }
-        execCredential = try outcome.get()
     }
 
     private func read() throws(ClusterFault) -> ClusterCredentials {
