@@ -98,27 +98,4 @@ package struct NetworkNamespace: ~Copyable, Sendable {
     package static func path(of name: String) -> String {
         name.hasPrefix("/") ? name : "/run/netns/\(name)"
     }
-
-    /// Finds the namespace of a pod by its processes: the oldest one in a cgroup of `pod<uid>`.
-    package static func path(ofPod uid: String) -> String? {
-        let spellings = ["pod\(uid)", "pod\(String(uid.map { $0 == "-" ? "_" : $0 }))"]
-        var best: (start: UInt64, path: String)?
-        for name in (try? FileSystem.names(in: "/proc")) ?? [] where UInt32(name) != nil {
-            guard let cgroup = try? FileSystem.readText("/proc/\(name)/cgroup", byteLimit: 65_536),
-                spellings.contains(where: { cgroup.contains($0) }),
-                let start = startTime(of: name)
-            else { continue }
-            if best.map({ start < $0.start }) ?? true { best = (start, "/proc/\(name)/ns/net") }
-        }
-        return best?.path
-    }
-
-    /// Clock ticks since boot at which a process began (`proc(5)`, field 22 of `stat`).
-    private static func startTime(of process: String) -> UInt64? {
-        guard let text = try? FileSystem.readText("/proc/\(process)/stat", byteLimit: 4_096),
-            let end = text.lastIndex(of: ")")
-        else { return nil }
-        let fields = text[text.index(after: end)...].split(separator: " ")
-        return fields.count > 19 ? UInt64(fields[19]) : nil
-    }
 }

@@ -11,11 +11,16 @@ package enum NFBatch {
 
     /// `AF_INET` and `AF_INET6` alike.
     private static let inet: UInt8 = 1
+    /// `NFT_TABLE_F_OWNER`.
+    private static let ownerFlag: UInt32 = 2
 
     /// Replaces a table whole: adding, deleting and adding again works whether it is there or not,
-    /// and the kernel does all of it or nothing.
+    /// and the kernel does all of it or nothing. A table that is owned can be replaced by its
+    /// owner's socket alone.
     package static func replace(_ table: NFTable) -> [NetlinkMessage] {
-        var messages = [boundary(isBegin: true), newTable(table), deleteTable(table.name)]
+        var messages = [
+            boundary(isBegin: true), presentTable(table.name), deleteTable(table.name),
+        ]
         messages.append(newTable(table))
         for chain in table.chains {
             messages.append(newChain(chain, table.name))
@@ -26,8 +31,7 @@ package enum NFBatch {
 
     /// Deletes a table that may be there or not.
     package static func remove(_ name: String) -> [NetlinkMessage] {
-        let empty = NFTable(name: name, version: "", chains: [])
-        return acknowledged([boundary(isBegin: true), newTable(empty), deleteTable(name)])
+        acknowledged([boundary(isBegin: true), presentTable(name), deleteTable(name)])
     }
 
     /// The last request before the end asks for an acknowledgement.
@@ -58,16 +62,14 @@ package enum NFBatch {
         reply.attributes(after: 4)[6].map { String(decoding: $0, as: UTF8.self) }
     }
 
-    /// The chain in an answer to `rules`; `nil` for another table's rule.
-    package static func chain(of reply: NetlinkReply, table: String) -> String? {
-        let attributes = reply.attributes(after: 4)
-        guard text(attributes[1]) == table else { return nil }
-        return text(attributes[2])
+    /// Whether the flags in an answer to `table` are those of a table: owned or not, and not
+    /// dormant.
+    package static func hasFlags(_ reply: NetlinkReply, of table: NFTable) -> Bool {
+        let found = reply.attributes(after: 4)[2] ?? [0, 0, 0, 0]
+        return found == [0, 0, 0, UInt8(flags(of: table))]
     }
 
-    private static func text(_ bytes: [UInt8]?) -> String? {
-        bytes.map { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-    }
+    private static func flags(of table: NFTable) -> UInt32 { table.isOwned ? ownerFlag : 0 }
 
     // MARK: Messages
 
@@ -92,10 +94,17 @@ package enum NFBatch {
         return message
     }
 
+    /// Has a table be there, whatever it is: without flags nothing of one that is there changes.
+    private static func presentTable(_ name: String) -> NetlinkMessage {
+        var message = header(.newTable, .create, "table \(name)")
+        message.attribute(1, name)
+        return message
+    }
+
     private static func newTable(_ table: NFTable) -> NetlinkMessage {
         var message = header(.newTable, .create, "table \(table.name)")
         message.attribute(1, table.name)
-        message.attribute(2, network: 0)
+        message.attribute(2, network: flags(of: table))
         if !table.version.isEmpty { message.attribute(6, Array(table.version.utf8)) }
         return message
     }
@@ -119,8 +128,7 @@ package enum NFBatch {
         return message
     }
 
-    private static func newRule(_ rule: NFRule, _ chain: String, _ table: String) -> NetlinkMessage
-    {
+    static func newRule(_ rule: NFRule, _ chain: String, _ table: String) -> NetlinkMessage {
         var message = header(.newRule, [.create, .append], "rule \"\(rule.name)\"")
         message.attribute(1, table)
         message.attribute(2, chain)

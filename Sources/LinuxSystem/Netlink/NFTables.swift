@@ -34,13 +34,17 @@ package struct NFTable: Equatable, Sendable {
     package var name: String
     /// Kept by the kernel with the table: what version of which plan it is.
     package var version: String
+    /// Whether it belongs to the socket that makes it (`NFT_TABLE_F_OWNER`): nobody else may change
+    /// it, and it vanishes when the socket is closed, by the death of its process too.
+    package var isOwned: Bool
     /// Its chains.
     package var chains: [Chain]
 
     /// Makes a table.
-    package init(name: String, version: String, chains: [Chain]) {
+    package init(name: String, version: String, isOwned: Bool = false, chains: [Chain]) {
         self.name = name
         self.version = version
+        self.isOwned = isOwned
         self.chains = chains
     }
 }

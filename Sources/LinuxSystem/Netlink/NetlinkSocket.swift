@@ -30,8 +30,16 @@ package struct NetlinkError: Error, Equatable, Sendable, CustomStringConvertible
         case route
         /// nf_tables.
         case netfilter
+        /// Sockets of other protocols.
+        case diagnosis
 
-        fileprivate var number: Int32 { self == .route ? NETLINK_ROUTE : NETLINK_NETFILTER }
+        fileprivate var number: Int32 {
+            switch self {
+            case .route: NETLINK_ROUTE
+            case .netfilter: NETLINK_NETFILTER
+            case .diagnosis: NETLINK_SOCK_DIAG
+            }
+        }
     }
 
     private let socket: OpaquePointer
@@ -39,12 +47,24 @@ package struct NetlinkError: Error, Equatable, Sendable, CustomStringConvertible
 
     /// Opens a socket.
     ///
-    /// - Parameter groups: a bit for each multicast group to hear, group 1 in the lowest.
-    package init(_ bus: Bus, groups: UInt32 = 0) throws(Errno) {
+    /// - Parameters:
+    ///   - groups: a bit for each multicast group to hear, group 1 in the lowest.
+    ///   - receiveByteLimit: room for what waits to be read; the kernel's default unless given.
+    package init(
+        _ bus: Bus,
+        groups: UInt32 = 0,
+        receiveByteLimit: Int32? = nil
+    ) throws(Errno) {
         guard let socket = unsafe mnl_socket_open2(bus.number, clinux_sock_cloexec) else {
             throw .current()
         }
-        guard unsafe mnl_socket_bind(socket, groups, 0) == 0 else {
+        var isReady = true
+        if var limit = receiveByteLimit {
+            let size = socklen_t(MemoryLayout<Int32>.size)
+            let fd = unsafe mnl_socket_get_fd(socket)
+            isReady = unsafe setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &limit, size) == 0
+        }
+        guard isReady, unsafe mnl_socket_bind(socket, groups, 0) == 0 else {
             let error = Errno.current()
             unsafe mnl_socket_close(socket)
             throw error
@@ -117,15 +137,29 @@ package struct NetlinkError: Error, Equatable, Sendable, CustomStringConvertible
         }
     }
 
+    /// What waited in a socket that hears notifications.
+    package struct Drained: Equatable, Sendable {
+        /// Messages taken.
+        package var count = 0
+        /// Whether the kernel had no room for some (`ENOBUFS`), of which nothing is known.
+        package var hasOverflowed = false
+    }
+
     /// Takes what waits, without waiting: the notifications of a group.
-    package func drain() -> Int {
-        var count = 0
+    package func drain() -> Drained {
+        var drained = Drained()
         var buffer = [UInt8](repeating: 0, count: 65_536)
         let fd = rawValue
-        while unsafe recv(fd, &buffer, buffer.count, Int32(MSG_DONTWAIT)) > 0 {
-            count += 1
+        while true {
+            let received = unsafe recv(fd, &buffer, buffer.count, Int32(MSG_DONTWAIT))
+            if received > 0 {
+                drained.count += 1
+            } else if received < 0 && errno == ENOBUFS {
+                drained.hasOverflowed = true
+            } else {
+                return drained
+            }
         }
-        return count
     }
 
     private func send(_ bytes: [UInt8], subject: String) throws(NetlinkError) {

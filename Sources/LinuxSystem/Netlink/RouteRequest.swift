@@ -67,4 +67,49 @@ package enum RouteRequest {
         let attributes = reply.attributes(after: 8)
         return (attributes[2] ?? attributes[1]).flatMap { IPAddress(networkBytes: $0) }
     }
+
+    /// Asks for all policy rules of a family.
+    package static func rules(isIPv4: Bool) -> NetlinkMessage {
+        var message = NetlinkMessage(type: 34, flags: .dump, subject: "policy rules")
+        message.append([family(isIPv4), 0, 0, 0])
+        message.append(UInt64(0))
+        return message
+    }
+
+    /// Whether an answer to `rules` is the rule that `rule` makes.
+    package static func isRule(
+        _ reply: NetlinkReply,
+        mark: UInt32,
+        table: UInt32,
+        priority: UInt32
+    ) -> Bool {
+        let found = reply.attributes(after: 12)
+        func has(_ type: UInt16, _ number: UInt32) -> Bool {
+            guard let value = found[type], value.count == 4 else { return false }
+            return UInt32(truncatingIfNeeded: NetlinkReply.number(value, 0, 4)) == number
+        }
+        return has(6, priority) && has(10, mark) && has(15, table) && has(16, mark)
+    }
+
+    /// Asks for all routes of a family.
+    package static func routes(isIPv4: Bool) -> NetlinkMessage {
+        var message = NetlinkMessage(type: 26, flags: .dump, subject: "routes")
+        message.append([family(isIPv4), 0, 0, 0, 0, 0, 0, 0])
+        message.append(UInt32(0))
+        return message
+    }
+
+    /// Whether an answer to `routes` is the route that `localRoute` makes.
+    package static func isLocalRoute(
+        _ reply: NetlinkReply,
+        loopbackIndex: UInt32,
+        table: UInt32
+    ) -> Bool {
+        let found = reply.attributes(after: 12)
+        guard reply.payload.count >= 12, reply.payload[1] == 0, reply.payload[7] == 2,
+            let device = found[4], let number = found[15], device.count == 4, number.count == 4
+        else { return false }
+        return NetlinkReply.number(device, 0, 4) == Int64(loopbackIndex)
+            && NetlinkReply.number(number, 0, 4) == Int64(table)
+    }
 }
