@@ -11,52 +11,31 @@ package enum CaptureCleanup {
         package var faults: [String] = []
     }
 
-    /// Cleans every recorded namespace that still exists. Blocks; to be called on a raw thread.
+    /// Cleans every recorded namespace that still exists, where no agent of the node runs, which
+    /// would put everything back. Blocks; to be called on a raw thread.
     package static func run(_ record: CaptureRecord) throws(Errno) -> Outcome {
         var outcome = Outcome()
-        let wanted = record.inodes
+        let wanted = try record.pods()
         guard !wanted.isEmpty else { return outcome }
         let gate = try NamespaceGate()
-        var seen: Set<UInt64> = [try NetworkNamespace(path: "/proc/self/ns/net").inode]
-        for path in candidates() {
-            guard let namespace = try? NetworkNamespace(path: path),
-                wanted.contains(namespace.inode), seen.insert(namespace.inode).inserted
-            else { continue }
-            let fault = try gate.inside(namespace.rawValue) { () throws(Errno) in clean() }
-            if let fault {
-                outcome.faults.append("\(path): \(fault)")
-            } else {
+        let paths = NetworkNamespace.paths()
+        for inode in wanted.keys.sorted() {
+            guard let path = paths[inode] else {
+                try record.remove(inode)
+                continue
+            }
+            let namespace = try NetworkNamespace(path: path)
+            guard namespace.inode == inode else { continue }
+            let result = try gate.inside(namespace.rawValue) {
+                Result { () throws(NetlinkError) in try PodNetwork.removeLeftovers() }
+            }
+            switch result {
+            case .success:
                 outcome.cleanedCount += 1
-                try record.remove(namespace.inode)
+                try record.remove(inode)
+            case .failure(let error): outcome.faults.append("\(path): \(error)")
             }
         }
         return outcome
-    }
-
-    /// Every network namespace that has a name or a process.
-    private static func candidates() -> [String] {
-        let named = (try? FileSystem.names(in: "/run/netns")) ?? []
-        let processes = ((try? FileSystem.names(in: "/proc")) ?? []).filter { Int($0) != nil }
-        return named.map { "/run/netns/\($0)" } + processes.map { "/proc/\($0)/ns/net" }
-    }
-
-    private static func clean() -> String? {
-        do throws(NetlinkError) {
-            try PodNetwork.removeTable()
-        } catch  where error.errno == .notFound {
-            return cleanReturnPath()
-        } catch {
-            return error.description
-        }
-        return cleanReturnPath()
-    }
-
-    private static func cleanReturnPath() -> String? {
-        do throws(NetlinkError) {
-            try PodNetwork.setReturnPath(removes: true)
-            return nil
-        } catch {
-            return error.description
-        }
     }
 }

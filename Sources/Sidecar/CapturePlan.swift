@@ -25,13 +25,18 @@ package enum CaptureConstants {
 /// The rules of one captured pod, as values.
 package enum CapturePlan {
     /// The table that takes the pod's traffic.
-    package static func table(_ exclusions: Workload.Exclusions) -> NFTable {
-        named("on") { [outbound(exclusions), inbound(exclusions), returnPath()] }
+    ///
+    /// - Parameter failMode: whether the table outlives the agent; it is part of the version.
+    package static func table(
+        _ exclusions: Workload.Exclusions,
+        _ failMode: CaptureFailMode = .closed
+    ) -> NFTable {
+        named("on", failMode) { [outbound(exclusions), inbound(exclusions), returnPath()] }
     }
 
     /// The table that takes nothing new and lets captured connections go on: the chains stay, each
     /// with one rule that no packet meets.
-    package static func lettingGo() -> NFTable {
+    package static func lettingGo(_ failMode: CaptureFailMode = .closed) -> NFTable {
         let dead = NFRule(
             "none",
             isTCP + [
@@ -39,7 +44,7 @@ package enum CapturePlan {
                 .compare(.equal, [0, 0]), .redirect(port: CaptureConstants.outboundPort),
             ]
         )
-        return named("off") {
+        return named("off", failMode) {
             [
                 .init(name: "out", type: "nat", hook: .output, priority: -100, rules: [dead]),
                 .init(name: "in", type: "nat", hook: .prerouting, priority: -100, rules: [dead]),
@@ -49,15 +54,29 @@ package enum CapturePlan {
     }
 
     /// A table whose version says what is in it, so that an agent knows its own rules again.
-    private static func named(_ state: String, _ chains: () -> [NFTable.Chain]) -> NFTable {
+    private static func named(
+        _ state: String,
+        _ failMode: CaptureFailMode,
+        _ chains: () -> [NFTable.Chain]
+    ) -> NFTable {
         let made = chains()
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
         for byte in String(describing: made).utf8 {
             hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3
         }
-        let version = "martlet-\(CaptureConstants.layout)-\(state)-\(String(hash, radix: 16))"
-        return NFTable(name: CaptureConstants.tableName, version: version, chains: made)
+        let parts = [
+            "\(CaptureConstants.layout)", failMode.rawValue, state, String(hash, radix: 16),
+        ]
+        return NFTable(
+            name: CaptureConstants.tableName,
+            version: versionPrefix + parts.joined(separator: "-"),
+            isOwned: failMode == .open,
+            chains: made
+        )
     }
+
+    /// What the version of every table of ours begins with.
+    static let versionPrefix = "martlet-"
 
     // MARK: Chains
 

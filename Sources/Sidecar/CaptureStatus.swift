@@ -22,6 +22,8 @@ package struct CaptureStatus: Equatable, Sendable {
         package var namespaceInode: UInt64
         /// The version of the rules that were read back.
         package var rulesVersion: String
+        /// How many rules were read back, each with all of its expressions.
+        package var ruleCount: Int
         /// Listening sockets that accept.
         package var listenerCount: Int
     }
@@ -37,7 +39,21 @@ package struct CaptureStatus: Equatable, Sendable {
     /// The proof, once captured.
     package var proof: Proof?
     /// How long the pod was seen uncaptured, nanoseconds; goes on while it is not captured.
-    package var uncapturedNanoseconds: UInt64
+    package var uncapturedNanoseconds: UInt64 = 0
     /// How often its rules had drifted and were repaired.
-    package var repairCount: Int
+    package var repairCount = 0
+    /// How often the kernel had no room to tell of changes inside it, so that all was checked.
+    package var overflowCount = 0
+
+    /// What the reason of a pod that cannot be let go begins with.
+    static let stuck = "cannot be taken away: "
+
+    /// Whether something about it is not as it should be.
+    package var isFaulty: Bool {
+        switch state {
+        case .pending, .refused: true
+        case .captured: false
+        case .leaving: reason.hasPrefix(CaptureStatus.stuck)
+        }
+    }
 }

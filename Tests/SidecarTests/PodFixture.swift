@@ -1,5 +1,6 @@
 import LinuxSystem
 import TestSupport
+import Testing
 
 /// A pod and a peer, each a network namespace, joined by a veth pair with both families.
 final class PodFixture {
@@ -7,7 +8,10 @@ final class PodFixture {
     let peer = Command.uniqueName("mc")
     let podAddress = "10.77.1.2"
     let peerAddress = "10.77.1.1"
+    /// Where the agents of this fixture note what they did.
+    let record = "/tmp/\(Command.uniqueName("captured"))"
     private var background: [Int32] = []
+    private var files: [String] = []
 
     init() {
         for name in [pod, peer] {
@@ -24,8 +28,9 @@ final class PodFixture {
     }
 
     deinit {
-        for process in background { Command.run("kill -9 \(process)") }
+        stopAll()
         Command.run("ip netns del \(pod); ip netns del \(peer)")
+        for file in files + [record] { _ = try? FileSystem.remove(file) }
     }
 
     /// Starts a program inside a namespace; it ends with the fixture.
@@ -36,6 +41,24 @@ final class PodFixture {
         if let process = Int32(outcome.output.split(separator: "\n").last ?? "") {
             background.append(process)
         }
+    }
+
+    /// Ends every program that was started.
+    func stopAll() {
+        for process in background { Command.run("kill -9 \(process)") }
+        background = []
+    }
+
+    /// Writes a program to a file that is removed with the fixture; its path.
+    func script(_ text: String) -> String {
+        let path = "/tmp/\(Command.uniqueName("script")).py"
+        do {
+            try FileSystem.replace(path, with: Array(text.utf8))
+        } catch {
+            Issue.record("cannot write \(path): \(error)")
+        }
+        files.append(path)
+        return path
     }
 
     /// Runs a program inside a namespace.
@@ -51,9 +74,7 @@ final class PodFixture {
             + "s.setsockopt(socket.SOL_SOCKET,socket.SO_REUSEADDR,1);s.bind(('',"
             + "\(port)));s.listen()\n"
             + "while True:\n c,a=s.accept(); c.sendall((a[0]+chr(10)).encode()); c.close()\n"
-        let path = "/tmp/\(Command.uniqueName("echo")).py"
-        try? FileSystem.replace(path, with: Array(program.utf8))
-        start(in: namespace, "python3 \(path)")
+        start(in: namespace, "python3 \(script(program))")
         for _ in 0..<50 {
             let listening = run(in: namespace, "ss -ltn sport = :\(port)").output
             if listening.contains(":\(port)") { return }

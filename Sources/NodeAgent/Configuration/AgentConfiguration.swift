@@ -1,5 +1,6 @@
 import Addressing
 import Logging
+import Sidecar
 import Telemetry
 
 /// What the agent's own file says: only what belongs to the node.
@@ -21,12 +22,6 @@ struct AgentConfiguration: Equatable, Sendable {
             case .inCluster: "inCluster"
             }
         }
-    }
-
-    /// What becomes of a captured pod's traffic when the agent cannot carry it.
-    enum FailMode: String, Equatable, Sendable, CaseIterable {
-        case closed
-        case open
     }
 
     /// Where access log lines go.
@@ -72,7 +67,7 @@ struct AgentConfiguration: Equatable, Sendable {
     /// Whether pods are captured.
     var captureIsEnabled = true
     /// What becomes of a captured pod's traffic when the agent cannot carry it.
-    var failMode = FailMode.closed
+    var failMode = CaptureFailMode.closed
     /// The SPIFFE trust domain of this mesh; see `settingsWithoutEffect`.
     var trustDomain = AgentConfiguration.defaultDomain
     /// The DNS domain of the cluster's Services; see `settingsWithoutEffect`.

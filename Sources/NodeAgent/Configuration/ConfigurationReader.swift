@@ -1,6 +1,7 @@
 import Addressing
 import Discovery
 import Logging
+import Sidecar
 import Telemetry
 
 /// Turns the agent's file and the options that override it into its configuration.
@@ -124,7 +125,7 @@ struct ConfigurationReader {
     private func readCapture(_ file: inout FieldReader, _ result: inout AgentConfiguration) {
         var capture = file.reader("capture")
         if let enabled = capture.bool("enabled") { result.captureIsEnabled = enabled }
-        if let mode = capture.choice("failMode", AgentConfiguration.FailMode.self) {
+        if let mode = capture.choice("failMode", CaptureFailMode.self) {
             result.failMode = mode
         }
         capture.refuseUnknown()

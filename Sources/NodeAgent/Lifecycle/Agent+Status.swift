@@ -29,6 +29,7 @@ extension Agent: StatusSubject {
             offLayers: offLayers,
             listening: await ingress.listeningAddresses,
             capture: await capture?.statuses ?? [],
+            captureFaults: await capture?.faults ?? [],
             packetLayer: engine.status(),
             nowNanoseconds: Clock.wallNanoseconds()
         )
@@ -46,7 +47,11 @@ extension Agent: StatusSubject {
     }
 
     func objectsDocument() async -> String {
-        ObjectsDocument.text(snapshot.withLock(\.self), progress)
+        ObjectsDocument.text(
+            snapshot.withLock(\.self),
+            progress,
+            capture: await capture?.statuses ?? []
+        )
     }
 
     func blocksDocument() async -> String { BlocksDocument.text(await blocks.blocks()) }

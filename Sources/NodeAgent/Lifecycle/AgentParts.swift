@@ -129,6 +129,8 @@ struct AgentParts {
                 pool: workers.pool,
                 assembler: assembler,
                 record: CaptureRecord(path: configuration.captureRecordPath),
+                failMode: configuration.failMode,
+                drift: DriftMonitor(),
                 tools: workers.captureTools
             )
             return (layer, nil)

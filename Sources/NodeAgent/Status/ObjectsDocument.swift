@@ -1,16 +1,24 @@
 import MeshModel
+import Sidecar
 import Telemetry
 
 /// The document of `/objects`.
 enum ObjectsDocument {
     /// Writes every object in use or refused.
-    static func text(_ snapshot: MeshSnapshot, _ progress: LayerProgress) -> String {
+    ///
+    /// - Parameter capture: of every pod that is or was to be captured.
+    static func text(
+        _ snapshot: MeshSnapshot,
+        _ progress: LayerProgress,
+        capture: [CaptureStatus]
+    ) -> String {
+        let captured = Dictionary(capture.map { ($0.pod, $0) }, uniquingKeysWith: { $1 })
         var json = JSONWriter()
         json.object { json in
             json.integer("snapshotVersion", snapshot.version)
             json.array("objects") { json in
                 for (key, record) in snapshot.objects.sorted(by: { $0.key < $1.key }) {
-                    write(key, record, progress, &json)
+                    write(key, record, progress, captured[key], &json)
                 }
             }
         }
@@ -21,6 +29,7 @@ enum ObjectsDocument {
         _ key: ObjectKey,
         _ record: ObjectRecord,
         _ progress: LayerProgress,
+        _ capture: CaptureStatus?,
         _ json: inout JSONWriter
     ) {
         json.object { json in
@@ -44,6 +53,7 @@ enum ObjectsDocument {
             }
             json.array("conditions") { json in
                 for condition in record.conditions { write(condition, &json) }
+                if let capture { write(condition(capture), &json) }
             }
             json.object("applied") { json in
                 for applied in progress.appliedTimes(key, record.version) {
@@ -51,6 +61,17 @@ enum ObjectsDocument {
                 }
             }
         }
+    }
+
+    /// What capture says of a pod: it is asked for at the pod, and answered there.
+    private static func condition(_ status: CaptureStatus) -> Condition {
+        let state = status.state.rawValue
+        return Condition(
+            type: "Captured",
+            status: status.state == .captured ? .yes : .no,
+            reason: state.prefix(1).uppercased() + state.dropFirst(),
+            message: status.reason
+        )
     }
 
     private static func write(_ condition: Condition, _ json: inout JSONWriter) {

@@ -31,6 +31,8 @@ struct StatusDocument {
     let listening: [SocketAddress]
     /// Pods that are or were to be captured.
     let capture: [CaptureStatus]
+    /// What is wrong with capture as of now.
+    let captureFaults: [String]
     /// The packet layer.
     let packetLayer: XDPStatus
     /// Wall clock, nanoseconds since 1970.
@@ -66,8 +68,11 @@ struct StatusDocument {
 
     /// Everything that is wrong, one sentence each.
     private var faults: [String] {
+        // Capture retries and repairs between snapshots: what it says now is what holds.
         let layerFaults = layers.flatMap { item in
-            item.row.faults.map { "\(item.layer.rawValue): \($0)" }
+            (item.layer == .capture ? captureFaults : item.row.faults).map {
+                "\(item.layer.rawValue): \($0)"
+            }
         }
         return sources.flatMap(\.faults) + layerFaults + packetLayer.faults.map(\.description)
     }
@@ -170,6 +175,7 @@ struct StatusDocument {
                 Double(pod.uncapturedNanoseconds / 1_000_000) / 1_000
             )
             json.integer("repairs", pod.repairCount)
+            json.integer("notificationOverflows", pod.overflowCount)
             json.key("proof")
             guard let proof = pod.proof else {
                 json.null()
@@ -179,6 +185,7 @@ struct StatusDocument {
                 json.string("checked", Timestamp.text(nanoseconds: proof.checkedNanoseconds))
                 json.integer("namespaceInode", proof.namespaceInode)
                 json.string("rulesVersion", proof.rulesVersion)
+                json.integer("rules", proof.ruleCount)
                 json.integer("listeners", proof.listenerCount)
             }
         }

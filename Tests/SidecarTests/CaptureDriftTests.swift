@@ -1,0 +1,98 @@
+import LinuxSystem
+import MeshModel
+import TestSupport
+import Testing
+
+@testable import Sidecar
+
+/// What others change inside a captured pod is heard, repaired and counted.
+@Suite(.serialized) struct CaptureDriftTests {
+    @Test(arguments: [
+        "nft flush table inet martlet",
+        "nft flush chain inet martlet in",
+        "nft delete table inet martlet",
+        "nft replace rule inet martlet out handle HANDLE counter accept",
+        "nft delete rule inet martlet out handle HANDLE",
+        "nft add rule inet martlet out counter accept",
+        "nft add chain inet martlet extra",
+        "nft add table inet martlet '{ flags dormant; }'",
+        "ip rule del priority 32764",
+        "ip -6 rule del priority 32764",
+        "ip route flush table 100",
+        "ip -6 route flush table 100",
+    ])
+    func driftIsHeardAndRepairedAndCounted(change: String) async throws {
+        let fixture = PodFixture()
+        let harness = try fixture.harness()
+        let report = await harness.apply(fixture.snapshot(.enabled(.init())))
+        #expect(report.faults == [])
+        let listing = fixture.run(in: fixture.pod, "nft -a list chain inet martlet out").output
+        let handle = try #require(
+            listing.split(separator: "\n").last { $0.contains("redirect to :15001") }?
+                .split(separator: " ").last
+        )
+        let words = change.split(separator: " ").map { $0 == "HANDLE" ? handle : $0 }
+        let outcome = fixture.run(in: fixture.pod, words.joined(separator: " "))
+        #expect(outcome.status == 0, "\(outcome.output)")
+        let repaired = try await harness.status {
+            $0.map { $0.repairCount >= 1 && $0.state == .captured } ?? false
+        }
+        #expect(repaired?.state == .captured)
+        #expect(repaired?.repairCount == 1)
+        let plan = CapturePlan.table(.init())
+        let faults = try await fixture.inside(fixture.pod) { () throws(NetlinkError) in
+            [
+                try PodNetwork.difference(from: plan),
+                try PodNetwork.returnPathFault(needsIPv6: true),
+            ]
+        }
+        #expect(faults == [nil, nil])
+    }
+
+    @Test func anOverflowIsToldEvenWhereNothingWaits() async throws {
+        let fixture = PodFixture()
+        let monitor = try DriftMonitor(receiveByteLimit: 1)
+        let sockets = try await fixture.inside(fixture.pod) { () throws(NetlinkError) in
+            try monitor.open()
+        }
+        let flood = (0..<2_000).map { "add rule inet other c tcp dport \($0 + 1) accept\n" }
+        let script = fixture.script(
+            "add table inet other\nadd chain inet other c\n" + flood.joined()
+        )
+        #expect(fixture.run(in: fixture.pod, "nft -f \(script)").status == 0)
+        let token = try monitor.add(sockets)
+        var change = DriftMonitor.Change.none
+        for _ in 0..<100 where change == .none {
+            try await Task.sleep(for: .milliseconds(20))
+            change = monitor.takeChange(token)
+        }
+        #expect(change == .overflowed)
+        #expect(monitor.takeChange(token) == .none)
+    }
+
+    @Test func socketsThatCannotBeListenedToAreAnErrorAndAreForgotten() async throws {
+        let fixture = PodFixture()
+        let monitor = try DriftMonitor()
+        let sockets = try await fixture.inside(fixture.pod) { () throws(NetlinkError) in
+            try monitor.open()
+        }
+        let token = try monitor.add(sockets)
+        #expect(throws: Errno.exists) { _ = try monitor.add(sockets) }
+        #expect(monitor.takeChange(token) == .none)
+    }
+
+    @Test func anAuditFindsListenersThatWereLost() async throws {
+        let fixture = PodFixture()
+        let harness = try fixture.harness(auditPeriod: .milliseconds(400))
+        fixture.startEcho(in: fixture.pod, port: 8_080)
+        await harness.apply(fixture.snapshot(.enabled(.init())))
+        let outcome = fixture.run(in: fixture.pod, "ss -K -l sport = :15006")
+        #expect(outcome.status == 0, "\(outcome.output)")
+        let repaired = try await harness.status {
+            $0.map { $0.repairCount >= 1 && $0.state == .captured } ?? false
+        }
+        #expect(repaired?.state == .captured)
+        #expect(repaired?.proof?.listenerCount == 4)
+        #expect(fixture.ask(in: fixture.peer, fixture.podAddress, 8_080) == "10.77.1.1\n")
+    }
+}
