@@ -13,7 +13,7 @@ extension CaptureLayer {
             for key in pods.keys.sorted() {
                 await exclusively { await tend(key, isAudit: isAudit) }
             }
-            if isAudit && (recordFault != nil || leftovers?.isEmpty == false) {
+            if isAudit && (recordFault != nil || !leftovers.isEmpty) {
                 await exclusively { await removeLeftovers() }
             }
             try? await Task.sleep(for: CaptureLayer.turn)

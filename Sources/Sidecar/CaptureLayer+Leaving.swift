@@ -73,7 +73,7 @@ extension CaptureLayer {
         do throws(CaptureError) {
             try await remove(&pod)
         } catch {
-            leftovers?[pod.inode] = error.description
+            leftovers[pod.inode] = error.description
             await closeListeners(&pod)
             await release(&pod)
         }
@@ -140,21 +140,21 @@ extension CaptureLayer {
         do throws(Errno) {
             let recorded = try record.pods()
             recordFault = nil
-            if leftovers == nil { leftovers = recorded.mapValues { _ in "not tried yet" } }
-            for (inode, name) in recorded where isWanted(inode, name) { leftovers?[inode] = nil }
+            leftovers = recorded.filter { !isWanted($0.key, $0.value) }
+                .reduce(into: [:]) { $0[$1.key] = leftovers[$1.key] ?? "not tried yet" }
         } catch {
             recordFault = "expected to read the record of captured namespaces, found \(error)"
             return
         }
-        guard let left = leftovers?.keys.sorted(), !left.isEmpty else { return }
+        guard !leftovers.isEmpty else { return }
         let paths = NetworkNamespace.paths()
-        for inode in left {
+        for inode in leftovers.keys.sorted() {
             do throws(CaptureError) {
                 if let path = paths[inode] { try await removeLeftovers(inode, at: path) }
                 try forget(inode)
-                leftovers?[inode] = nil
+                leftovers[inode] = nil
             } catch {
-                leftovers?[inode] = error.description
+                leftovers[inode] = error.description
             }
         }
     }

@@ -22,9 +22,8 @@ package actor CaptureLayer: SnapshotConsumer {
     private var nextSlot: Int32 = 0
     var freeSlots: [Int32] = []
     private var refused: [ObjectKey: CaptureStatus] = [:]
-    /// Namespaces that hold what nobody wants any more, with what keeps it there; `nil` before the
-    /// first snapshot has said what is wanted.
-    var leftovers: [UInt64: String]?
+    /// Namespaces that hold what nobody wants any more, with what keeps it there.
+    var leftovers: [UInt64: String] = [:]
     /// Why the record cannot be read.
     var recordFault: String?
     private var isBusy = false
@@ -69,7 +68,7 @@ package actor CaptureLayer: SnapshotConsumer {
 
     /// What is not as it should be, one sentence each.
     package var faults: [String] {
-        let left = (leftovers ?? [:]).sorted { $0.key < $1.key }.map {
+        let left = leftovers.sorted { $0.key < $1.key }.map {
             "network namespace \($0.key) still holds rules of an earlier capture: \($0.value)"
         }
         let ofPods = statuses.filter(\.isFaulty).map { "\($0.pod): \($0.reason)" }

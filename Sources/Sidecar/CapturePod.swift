@@ -53,6 +53,7 @@ struct CapturePod {
     mutating func update(_ workload: Workload, _ exclusions: Workload.Exclusions) {
         let isChanged =
             self.exclusions != exclusions || status.state == .leaving
+            || self.workload.uid != workload.uid
             || self.workload.addresses != workload.addresses
         self.workload = workload
         self.exclusions = exclusions

@@ -49,6 +49,69 @@ import Testing
         #expect(faults == [nil, nil])
     }
 
+    /// An agent that is stopped while 5,000 rules are added beside its own, of which one is taken
+    /// away: it is told of an overflow, and finds out.
+    @Test func whatTheKernelHadNoRoomToTellIsFoundByACheckOfAll() async throws {
+        let fixture = PodFixture()
+        let flood = (0..<5_000).map { "add rule inet other c tcp dport \($0 + 1) accept\n" }
+        let script = fixture.script(
+            "add table inet other\nadd chain inet other c\n" + flood.joined()
+                + "flush chain inet martlet out\n"
+        )
+        let (namespace, record) = (fixture.pod, fixture.record)
+        let disturb = fixture.script(
+            """
+            import os, signal, subprocess, sys
+            agent = int(sys.argv[1])
+            os.kill(agent, signal.SIGSTOP)
+            try:
+                subprocess.run(['ip', 'netns', 'exec', '\(namespace)', 'nft', '-f', '\(script)'])
+            finally:
+                os.kill(agent, signal.SIGCONT)
+            """
+        )
+        await #expect(processExitsWith: .success) {
+            [
+                namespace = namespace as String, record = record as String,
+                disturb = disturb as String
+            ] in
+            let harness = try CaptureHarness(record: record)
+            await harness.apply(.pod(in: namespace, .enabled(.init())))
+            Command.run("python3 \(disturb) \(ThisProcess.identifier)")
+            let repaired = try await harness.status {
+                $0.map { $0.overflowCount >= 1 && $0.repairCount >= 1 && $0.state == .captured }
+                    ?? false
+            }
+            #expect((repaired?.overflowCount ?? 0) >= 1)
+            #expect((repaired?.repairCount ?? 0) >= 1)
+            #expect(repaired?.state == .captured)
+        }
+        let rules = fixture.run(in: fixture.pod, "nft list table inet martlet").output
+        #expect(rules.contains("redirect to :15001"))
+    }
+
+    /// No descriptor is left when the agent has its listeners and goes on to watch.
+    @Test func aPodThatCannotBeWatchedIsNotCapturedAndSaysSo() async throws {
+        let fixture = PodFixture()
+        let (namespace, record) = (fixture.pod, fixture.record)
+        await #expect(processExitsWith: .success) {
+            [namespace = namespace as String, record = record as String] in
+            let seen = StepLog()
+            let prlimit = "prlimit --pid \(ThisProcess.identifier) --nofile="
+            let harness = try CaptureHarness(record: record) { step in
+                seen.note(step)
+                let opened = seen.steps.filter { $0 == .listenerOpened }.count
+                if step == .listenerOpened && opened == 4 { Command.run("\(prlimit)3:") }
+            }
+            let report = await harness.apply(.pod(in: namespace, .enabled(.init())))
+            let status = await harness.layer.statuses.first
+            #expect(status?.state == .pending)
+            #expect(status?.reason.contains("notifications of rules and routes") == true)
+            #expect(report.faults.first?.contains("notifications of rules and routes") == true)
+        }
+        #expect(fixture.run(in: fixture.pod, "nft list ruleset").output == "")
+    }
+
     @Test func anOverflowIsToldEvenWhereNothingWaits() async throws {
         let fixture = PodFixture()
         let monitor = try DriftMonitor(receiveByteLimit: 1)

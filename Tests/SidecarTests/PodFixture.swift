@@ -84,9 +84,6 @@ final class PodFixture {
 
     /// Reads a line from a server.
     func ask(in namespace: String, _ host: String, _ port: Int) -> String {
-        let program =
-            "import socket;s=socket.create_connection(('\(host)',\(port)),3);"
-            + "print(s.makefile().readline().strip())"
-        return run(in: namespace, "python3 -c \"\(program)\"").output
+        run(in: namespace, "timeout 3 bash -c 'head -1 </dev/tcp/\(host)/\(port)'").output
     }
 }

@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 
 /// Runs programs for tests: `ip`, `nft`, peers. The product itself runs none.
 public enum Command {
@@ -28,8 +29,14 @@ public enum Command {
         return Outcome(status: status >> 8 & 0xff, output: output)
     }
 
-    /// A name that no other test of this or another process uses.
+    /// Counts the names given out, from anywhere: another process with alike digits counts from
+    /// elsewhere.
+    private static let nameCount = Atomic<UInt32>(UInt32.random(in: 0...UInt32.max))
+
+    /// A name that no other test of this or another process uses: seven letters and digits after
+    /// the prefix at most.
     public static func uniqueName(_ prefix: String) -> String {
-        "\(prefix)\(getpid() % 10_000)\(UInt32.random(in: 0..<1_000))"
+        let number = nameCount.wrappingAdd(1, ordering: .relaxed).newValue % 46_656
+        return "\(prefix)\(getpid() % 10_000)\(String(number, radix: 36))"
     }
 }
