@@ -145,6 +145,15 @@ final class HTTP2Listener: HTTP2SessionOwner {
         data[stream, default: ""] += String(decoding: copy, as: UTF8.self)
     }
 
+    func http2RequestTrailers(
+        _ session: HTTP2ServerSession,
+        stream: Int32,
+        _ bytes: RawSpan,
+        _ fields: Span<HeaderField>
+    ) {}
+
+    func http2TrailersRefused(_ session: HTTP2ServerSession, stream: Int32) {}
+
     func http2RequestEnded(_ session: HTTP2ServerSession, stream: Int32) { ended.append(stream) }
 
     func http2StreamClosed(_ session: HTTP2ServerSession, stream: Int32, errorCode: UInt32) {

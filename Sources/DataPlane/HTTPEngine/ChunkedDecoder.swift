@@ -10,8 +10,8 @@ package enum ChunkStep: Sendable, Equatable {
     case fault(HTTP1Fault)
 }
 
-/// Reads a chunked body (RFC 9112 section 7.1). Extensions and trailers are checked, bounded and
-/// dropped.
+/// Reads a chunked body (RFC 9112 section 7.1). Extensions are checked, bounded and dropped;
+/// trailers are checked and bounded, and their bytes are told from framing by `trailerByteCount`.
 package struct ChunkedDecoder: BitwiseCopyable, Sendable {
     /// Bytes of one chunk's extensions.
     package static let extensionByteLimit = 1_024
@@ -31,6 +31,12 @@ package struct ChunkedDecoder: BitwiseCopyable, Sendable {
 
     /// Begins a body.
     package init() {}
+
+    /// Bytes of the trailer section that were taken so far, its final line feed not counted: they
+    /// are the last ones consumed. 1 for a section without trailers, 0 before it began.
+    package var trailerByteCount: Int {
+        state.rawValue >= State.trailerStart.rawValue ? Int(lineByteCount) : 0
+    }
 
     /// Takes the next step over bytes that have arrived. After `data` the caller goes on with what
     /// follows the range.

@@ -43,6 +43,8 @@ enum HTTP2BodyOutcome {
     case deferred
     /// Bytes were copied and the body ends with them.
     case end(Int)
+    /// Bytes were copied, the body ends with them, and trailers that were submitted follow.
+    case trailers(Int)
 }
 
 /// Hears what a session's peer asks for. Called within `HTTP2ServerSession.receive` and `collect`.
@@ -60,6 +62,15 @@ protocol HTTP2SessionOwner: AnyObject {
     func http2HeadRefused(_ session: HTTP2ServerSession, stream: Int32, status: UInt16)
     /// A piece of a request's body. It stays in the peer's window until `consume` is called.
     func http2RequestData(_ session: HTTP2ServerSession, stream: Int32, _ bytes: RawSpan)
+    /// A request's trailers are complete; the spans are valid during the call. The end follows.
+    func http2RequestTrailers(
+        _ session: HTTP2ServerSession,
+        stream: Int32,
+        _ bytes: RawSpan,
+        _ fields: Span<HeaderField>
+    )
+    /// A request's trailers exceed their limits.
+    func http2TrailersRefused(_ session: HTTP2ServerSession, stream: Int32)
     /// The client has ended a request.
     func http2RequestEnded(_ session: HTTP2ServerSession, stream: Int32)
     /// A stream is gone; 0 is no error.

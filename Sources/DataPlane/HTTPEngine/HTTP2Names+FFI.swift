@@ -5,9 +5,13 @@ import CNghttp2
     private var text: [UInt8] = []
     private var places: [(name: Int, nameLength: Int, valueLength: Int)] = []
 
-    init(status: UInt16, byteCount: Int) {
+    init(byteCount: Int) {
         text.reserveCapacity(byteCount + 16)
         places.reserveCapacity(32)
+    }
+
+    init(status: UInt16, byteCount: Int) {
+        self.init(byteCount: byteCount)
         add(name: Array(":status".utf8), value: Array(String(status).utf8))
     }
 

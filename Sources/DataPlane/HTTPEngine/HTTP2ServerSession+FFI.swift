@@ -134,6 +134,17 @@ import CNghttp2
         }
     }
 
+    /// Ends a response with trailers; from within `http2ResponseBody` only.
+    func submitTrailers(stream: Int32, _ bytes: RawSpan, _ fields: Span<HeaderField>) {
+        unsafe bytes.withUnsafeBytes { buffer in
+            var lowered = HTTP2Names(byteCount: bytes.byteCount)
+            if let base = buffer.baseAddress { unsafe lowered.copy(base, fields) }
+            unsafe lowered.withFields { (list: UnsafePointer<nghttp2_nv>, count: Int) in
+                _ = unsafe nghttp2_submit_trailer(session, stream, list, count)
+            }
+        }
+    }
+
     /// A deferred body has bytes again.
     func resumeBody(stream: Int32) { _ = unsafe nghttp2_session_resume_data(session, stream) }
 
@@ -299,6 +310,23 @@ import CNghttp2
         owner.http2HeadRefused(self, stream: stream, status: 431)
         submitResponse(stream: stream, status: 431, RawSpan(), Span(), hasBody: false)
         resetReceived()
+    }
+
+    /// The list behind a body.
+    fileprivate func trailersReceived(stream: Int32) {
+        if isTooLarge {
+            owner.http2TrailersRefused(self, stream: stream)
+        } else if isMalformed {
+            reset(stream: stream, .protocolError)
+        } else {
+            owner.http2RequestTrailers(
+                self,
+                stream: stream,
+                text.bytes(),
+                fields.span.extracting(0..<fieldCount)
+            )
+            owner.http2RequestEnded(self, stream: stream)
+        }
     }
 
     /// Whether path and authority could stand in a request line of HTTP/1 as they are.
@@ -481,7 +509,7 @@ private func http2Frame(
         if unsafe frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST {
             session.requestReceived(stream: header.stream_id, endStream: endStream)
         } else if endStream {
-            session.requestEnded(stream: header.stream_id)
+            session.trailersReceived(stream: header.stream_id)
         }
     case NGHTTP2_DATA.rawValue where endStream:
         session.requestEnded(stream: header.stream_id)
@@ -547,6 +575,10 @@ private func http2ReadBody(
     case .deferred: return Int(NGHTTP2_ERR_DEFERRED.rawValue)
     case .end(let count):
         unsafe flags?.pointee |= UInt32(NGHTTP2_DATA_FLAG_EOF.rawValue)
+        return count
+    case .trailers(let count):
+        unsafe flags?.pointee |=
+            UInt32(NGHTTP2_DATA_FLAG_EOF.rawValue | NGHTTP2_DATA_FLAG_NO_END_STREAM.rawValue)
         return count
     }
 }

@@ -115,6 +115,9 @@ struct BodyReader: BitwiseCopyable {
         case fault(HTTP1Fault)
     }
 
+    /// Bytes of a chunked body's trailer section that were taken so far.
+    var trailerByteCount: Int { framing == .chunked ? chunks.trailerByteCount : 0 }
+
     /// Takes the next step over bytes that have arrived.
     mutating func next(_ bytes: RawSpan) -> Step {
         switch framing {

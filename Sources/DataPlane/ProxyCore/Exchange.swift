@@ -41,9 +41,9 @@ package struct Exchange: BitwiseCopyable {
         static let chunkedResponse = Flags(rawValue: 1 << 3)
         /// Some of the request's body has been forwarded.
         static let bodyForwarded = Flags(rawValue: 1 << 4)
-        /// A filter holds it.
+        /// A filter holds the request.
         static let paused = Flags(rawValue: 1 << 5)
-        /// A filter waits for the whole body.
+        /// A filter waits for the whole request.
         static let buffering = Flags(rawValue: 1 << 6)
         /// The response is a local reply.
         static let local = Flags(rawValue: 1 << 7)
@@ -59,6 +59,12 @@ package struct Exchange: BitwiseCopyable {
         static let usesChain = Flags(rawValue: 1 << 12)
         /// A filter of the chain wants the request's body as it comes.
         static let filtersBody = Flags(rawValue: 1 << 13)
+        /// The response's head has come, or a local reply is ready, and filters have it.
+        static let responseHeld = Flags(rawValue: 1 << 14)
+        /// The request has trailers.
+        static let requestTrailers = Flags(rawValue: 1 << 15)
+        /// The response has trailers.
+        static let responseTrailers = Flags(rawValue: 1 << 16)
     }
 
     var downstream: ConnectionHandle
@@ -79,7 +85,6 @@ package struct Exchange: BitwiseCopyable {
     /// Bytes of the request that the HTTP/2 client's window is still owed.
     var unconsumedByteCount = 0
     var tries: UInt8 = 0
-    var filterPosition: Int16 = 0
     var responseFlags: ResponseFlags = []
     var status: UInt16 = 0
     /// Monotonic times, nanoseconds; 0 for not yet.
@@ -95,8 +100,8 @@ package struct Exchange: BitwiseCopyable {
     var replier: Int16 = -1
     /// The authenticated consumer's number; -1 for none.
     var consumer: Int32 = -1
-    /// The limit of the filter that waits for the whole body.
-    var bodyByteLimit = 0
+    /// What it keeps besides, with filters or trailers; none without.
+    var annex = AnnexHandle.none
 }
 
 /// What an exchange keeps of the view it was routed by, so that it pins none.

@@ -32,11 +32,15 @@ public enum FilterAction: Sendable {
     case proceed
     /// Answer with this; the exchange goes no further.
     case reply(LocalReply)
-    /// Call again in phase `request` (or `response`) once the whole body is there. A body of more
-    /// than `byteLimit` bytes is answered with 413.
+    /// Call again in phase `request` (or `response`) once the whole body is there; from the two
+    /// header phases only. A request's body of more than `byteLimit` bytes is answered with 413, a
+    /// response's with 500.
     case waitForAll(byteLimit: Int)
-    /// Hold the exchange until `HTTPProxy.resume` is called with its token, or answer 500 once the
-    /// deadline has passed.
+    /// Hold the head until the first piece of the body, or its end, has been seen; from phase
+    /// `responseHeaders` only.
+    case waitForData
+    /// Hold this direction of the exchange until `HTTPProxy.resume` is called with its token, or
+    /// answer 500 once the deadline has passed; from every phase but `log`.
     case pause(deadline: Duration)
 }
 
@@ -118,7 +122,7 @@ open class Filter {
         body: [UInt8]
     ) throws(FilterError) -> FilterAction { .proceed }
 
-    /// Phase `log`: the exchange has ended; also called for local replies.
+    /// Phase `log`: the exchange has ended; called for local replies and broken exchanges as well.
     open func log(_ context: FilterContext) {}
 
     /// A client broke the protocol before there was an exchange.
@@ -146,4 +150,6 @@ package struct FilterChain {
 package struct FilterToken: Hashable, Sendable {
     let index: Int32
     let generation: UInt32
+    /// The number of the call that paused.
+    let call: UInt32
 }

@@ -15,6 +15,40 @@ extension FilterContext {
         unsafe removeRequestHeader(named: name.utf8.span.bytes)
     }
 
+    /// Calls `body` with the first value of a response header (any case); `nil` when there is none.
+    package func withResponseHeader<Result>(
+        _ name: String,
+        _ body: (RawSpan) -> Result
+    ) -> Result? {
+        unsafe withResponseHeader(named: name.utf8.span.bytes, body)
+    }
+
+    /// Takes every line of a name out of the response, unless its head has gone out.
+    package func removeResponseHeader(_ name: String) {
+        unsafe removeResponseHeader(named: name.utf8.span.bytes)
+    }
+
+    /// Appends a line to the response.
+    ///
+    /// - Returns: `false` when the head has gone out, has no room left, or there is none yet.
+    @discardableResult
+    package func addResponseHeader(_ name: String, _ value: String) -> Bool {
+        unsafe addResponseHeader(named: name.utf8.span.bytes, value: value.utf8.span.bytes)
+    }
+
+    /// Takes every trailer of a name out of the response.
+    package func removeResponseTrailer(_ name: String) {
+        unsafe removeResponseTrailer(named: name.utf8.span.bytes)
+    }
+
+    /// Appends a trailer to a response that has trailers.
+    ///
+    /// - Returns: `false` when there is no room, or no trailer may have the name.
+    @discardableResult
+    package func addResponseTrailer(_ name: String, _ value: String) -> Bool {
+        unsafe addResponseTrailer(named: name.utf8.span.bytes, value: value.utf8.span.bytes)
+    }
+
     /// Puts another path and query in the place of the request's.
     ///
     /// - Returns: `false` when the head has no room left.

@@ -40,11 +40,13 @@ package struct BlockRequest: Sendable {
 
 /// One exchange as its filters see it. One object a worker, valid during a call only.
 public final class FilterContext {
-    private unowned let proxy: HTTPProxy
+    unowned let proxy: HTTPProxy
     var exchange = ExchangeHandle.none
     var connection = ConnectionHandle.none
-    var responseHead = HTTP1ResponseHead()
-    var isResponsePhase = false
+    /// The number of the call it is lent for.
+    var call: UInt32 = 0
+    /// Whether the call is of a phase that has a whole body.
+    var mayReplaceBody = false
     /// The listener of a connection that has no exchange.
     var abuseListener: Int32 = -1
 
@@ -52,7 +54,7 @@ public final class FilterContext {
 
     /// The token by which the exchange can be resumed after a pause.
     package var token: FilterToken {
-        FilterToken(index: exchange.index, generation: exchange.generation)
+        FilterToken(index: exchange.index, generation: exchange.generation, call: call)
     }
 
     /// The worker's monotonic time, nanoseconds.
@@ -158,28 +160,6 @@ public final class FilterContext {
         return true
     }
 
-    // MARK: The response
-
-    /// Calls `body` with the first value of a response header given as bytes (any case).
-    ///
-    /// - Returns: `nil` when there is none, or outside the response phases.
-    package func withResponseHeader<Result>(
-        named name: RawSpan,
-        _ body: (RawSpan) -> Result
-    ) -> Result? {
-        guard isResponsePhase else { return nil }
-        let bytes = proxy.received.bytes(0, proxy.received.capacity)
-        let fields = proxy.responseFields.span
-        let id = HeaderID.identify(name, offset: 0, count: name.byteCount)
-        let base = proxy.responseBase
-        for index in 0..<responseHead.fieldCount {
-            let text = bytes.extracting(base..<bytes.byteCount)
-            guard fields[index].isNamed(id, name, in: text) else { continue }
-            return body(text.extracting(fields[index].valueRange))
-        }
-        return nil
-    }
-
     // MARK: State between phases and plugins
 
     /// The consumer's number, set by an authenticating filter; -1 for none.
@@ -194,7 +174,7 @@ public final class FilterContext {
     /// Puts another chain in the place of the exchange's, from the filter after this one on: the
     /// consumer's own filters, once it is known.
     package func goOn(with chain: Int32, from position: Int) {
-        proxy.change(exchange, to: chain, at: position - 1)
+        proxy.change(exchange, to: chain, at: position)
     }
 
     // MARK: Coupling with the packet layer

@@ -312,15 +312,42 @@ extension HTTPProxy {
             }
             return skipped + byteCount
         case .needMore(let consumed):
-            return consumed
+            return keepRequestTrailers(handle, exchange, bytes, consumed, isEnd: false)
         case .end(let consumed):
-            requestEnded(exchange)
-            return consumed
+            return keepRequestTrailers(handle, exchange, bytes, consumed, isEnd: true)
         case .fault(let fault):
             counters.count(.protocolErrors)
             refuseBody(exchange, fault)
             return 0
         }
+    }
+
+    /// Takes framing that may hold trailers.
+    private func keepRequestTrailers(
+        _ handle: ConnectionHandle,
+        _ exchange: ExchangeHandle,
+        _ bytes: RawSpan,
+        _ consumed: Int,
+        isEnd: Bool
+    ) -> Int {
+        let byteCount = connections[handle].body.trailerByteCount
+        if byteCount > 0 {
+            let fault = keepTrailers(
+                exchange,
+                .request,
+                bytes,
+                consumed: consumed,
+                byteCount: byteCount,
+                isEnd: isEnd
+            )
+            if let fault {
+                counters.count(.protocolErrors)
+                refuseBody(exchange, fault)
+                return 0
+            }
+        }
+        if isEnd { requestEnded(exchange) }
+        return consumed
     }
 
     private func discard(_ handle: ConnectionHandle, _ byteCount: Int) {

@@ -14,7 +14,7 @@ extension HTTPProxy {
         }
     }
 
-    private func chain(of exchange: ExchangeHandle) -> FilterChain? {
+    func chain(of exchange: ExchangeHandle) -> FilterChain? {
         let action = exchanges[exchange].action
         guard action.chain >= 0, let set = chainSets[action.chainSet],
             Int(action.chain) < set.chains.count
@@ -25,12 +25,14 @@ extension HTTPProxy {
     private func prepareContext(_ exchange: ExchangeHandle) {
         context.exchange = exchange
         context.connection = exchanges[exchange].downstream
-        context.isResponsePhase = false
+        context.mayReplaceBody = false
+        filterCall = filterCall == .max ? 1 : filterCall + 1
+        context.call = filterCall
     }
 
-    // MARK: Request
+    // MARK: Beginning
 
-    /// Runs the chain's `requestHeaders` from the start and sends the request on if none objects.
+    /// Runs the chain from the start and sends the request on if none objects.
     func runRequestFilters(_ exchange: ExchangeHandle) {
         chainSets[exchanges[exchange].action.chainSet]?.useCount += 1
         exchanges[exchange].flags.insert(.usesChain)
@@ -39,12 +41,15 @@ extension HTTPProxy {
             return
         }
         noteWishes(of: chain, exchange)
-        exchanges[exchange].filterPosition = 0
-        continueRequestFilters(exchange)
+        annexes[annex(exchange)].request.endShown = exchanges[exchange].head.framing.isBodyless
+        advance(exchange, .request)
     }
 
     private func noteWishes(of chain: FilterChain, _ exchange: ExchangeHandle) {
-        if !chain.phases.isDisjoint(with: [.responseHeaders, .responseData, .response]) {
+        let ofResponses: FilterPhases = [
+            .responseHeaders, .responseData, .responseTrailers, .response,
+        ]
+        if !chain.phases.isDisjoint(with: ofResponses) {
             exchanges[exchange].flags.insert(.filtersResponse)
         }
         if chain.phases.contains(.requestData) {
@@ -52,187 +57,300 @@ extension HTTPProxy {
         }
     }
 
-    /// Puts another chain of the same set in the place of the exchange's.
+    /// Puts another chain of the same set in the place of the exchange's, from a position on.
     func change(_ exchange: ExchangeHandle, to chain: Int32, at position: Int) {
         exchanges[exchange].action.chain = chain
-        exchanges[exchange].filterPosition = Int16(position)
+        annexes[annex(exchange)].request.headStep = Int16(position)
         if let chain = self.chain(of: exchange) { noteWishes(of: chain, exchange) }
     }
 
-    /// Goes on with the filter at the exchange's position.
-    func continueRequestFilters(_ exchange: ExchangeHandle) {
-        while let chain = chain(of: exchange) {
-            guard chain.fault == nil else {
+    // MARK: Going on
+
+    /// Goes on with one direction's filters as far as they let it, and sends on what has passed.
+    func advance(_ exchange: ExchangeHandle, _ side: FilterSide) {
+        while exchanges.contains(exchange) {
+            let annex = exchanges[exchange].annex
+            guard annexes.contains(annex), !annexes[annex].isOver,
+                !annexes[annex][side].isPaused,
+                side == .response || !exchanges[exchange].flags.contains(.local)
+            else { return }
+            if annexes[annex][side].waitingStep >= 0 {
+                guard serveWaiting(exchange, annex, side) else { return }
+                continue
+            }
+            guard let chain = chain(of: exchange), chain.fault == nil else {
                 fail(exchange, status: 500, .filterFailure)
                 return
             }
-            let position = Int(exchanges[exchange].filterPosition)
-            guard position < chain.filters.count else { break }
-            let filter = chain.filters[position]
-            if filter.phases.contains(.requestHeaders) {
-                prepareContext(exchange)
-                let endStream = exchanges[exchange].flags.contains(.requestEnded)
-                let action = call(filter) { () throws(FilterError) in
-                    try filter.requestHeaders(context, endStream: endStream)
-                }
-                guard follow(action, exchange, at: position) else { return }
+            if Int(annexes[annex][side].headStep) < chain.filters.count {
+                guard callHead(exchange, annex, side, chain) else { return }
+                continue
             }
-            exchanges[exchange].filterPosition += 1
+            guard catchUp(exchange, annex, side, upTo: chain.filters.count) else { return }
+            sendPassed(exchange, annex, side)
+            return
         }
-        redispatch(exchange)
     }
 
-    /// Does what a filter asked for.
-    ///
-    /// - Returns: whether the next filter is to run now.
-    private func follow(
-        _ action: FilterAction?,
+    private func callHead(
         _ exchange: ExchangeHandle,
-        at position: Int
+        _ annex: AnnexHandle,
+        _ side: FilterSide,
+        _ chain: FilterChain
     ) -> Bool {
-        switch action {
-        case .proceed: return true
-        case .reply(let local):
-            exchanges[exchange].replier = Int16(position)
-            exchanges[exchange].responseFlags.insert(.localReply)
-            reply(exchange, local)
-        case .waitForAll(let byteLimit):
-            exchanges[exchange].bodyByteLimit = byteLimit
-            exchanges[exchange].flags.insert(.buffering)
-            if exchanges[exchange].flags.contains(.requestEnded) { heldBodyEnded(exchange) }
-        case .pause(let deadline):
-            exchanges[exchange].flags.insert(.paused)
-            let nanoseconds = loop.nowNanoseconds &+ deadline.wholeNanoseconds
-            exchangeTimers.set(exchange.index, nanoseconds)
-        case nil:
-            exchanges[exchange].replier = Int16(position)
-            fail(exchange, status: 500, .filterFailure)
-        }
-        return false
-    }
-
-    /// Resumes an exchange that a filter paused; on the worker's thread, by way of its mailbox. A
-    /// token whose exchange is gone is ignored.
-    package func resume(_ token: FilterToken, _ action: FilterAction) {
-        let exchange = ExchangeHandle(index: token.index, generation: token.generation)
-        guard exchanges.contains(exchange), exchanges[exchange].flags.contains(.paused) else {
-            return
-        }
-        exchanges[exchange].flags.remove(.paused)
-        exchangeTimers.set(exchange.index, routeDeadline(exchange))
-        let position = Int(exchanges[exchange].filterPosition)
-        guard follow(action, exchange, at: position) else {
-            finishGathering()
-            return
-        }
-        exchanges[exchange].filterPosition += 1
-        continueRequestFilters(exchange)
-        finishGathering()
-    }
-
-    private func routeDeadline(_ exchange: ExchangeHandle) -> UInt64 {
-        let timeout = exchanges[exchange].action.requestTimeoutNanoseconds
-        return timeout == 0 ? 0 : exchanges[exchange].startNanoseconds &+ timeout
-    }
-
-    /// More of a held body has come: a filter that waits for all of it has its limit.
-    func heldBodyGrew(_ exchange: ExchangeHandle) {
-        guard exchanges[exchange].flags.contains(.buffering),
-            exchanges[exchange].requestBody.byteCount > exchanges[exchange].bodyByteLimit
-        else { return }
-        counters.count(.bodyLimitHits)
-        fail(exchange, status: 413, .overflow)
-    }
-
-    /// The whole request is held: the filter that waited for it has its turn.
-    func heldBodyEnded(_ exchange: ExchangeHandle) {
-        guard exchanges.contains(exchange), exchanges[exchange].flags.contains(.buffering),
-            let chain = chain(of: exchange)
-        else { return }
-        exchanges[exchange].flags.remove(.buffering)
-        let position = Int(exchanges[exchange].filterPosition)
-        let filter = chain.filters[position]
-        let body = exchanges[exchange].requestBody.bytes(pool)
+        let step = Int(annexes[annex][side].headStep)
+        annexes[annex][side].headStep += 1
+        let filter = chain.filters[side.position(step, of: chain.filters.count)]
+        guard filter.phases.contains(side.head) else { return true }
         prepareContext(exchange)
+        let endStream: Bool
+        switch side {
+        case .request: endStream = exchanges[exchange].head.framing.isBodyless
+        case .response: endStream = annexes[annex].responseHead.framing.isBodyless
+        }
         let action = call(filter) { () throws(FilterError) in
-            try filter.request(context, body: body)
-        }
-        guard follow(action, exchange, at: position) else { return }
-        exchanges[exchange].filterPosition += 1
-        continueRequestFilters(exchange)
-    }
-
-    /// Shows a piece of a body to the filters that want it: the request's in order, the
-    /// response's in reverse.
-    ///
-    /// - Returns: whether the piece goes on.
-    func runDataFilters(
-        _ exchange: ExchangeHandle,
-        _ bytes: RawSpan,
-        isResponse: Bool
-    ) -> Bool {
-        guard let chain = chain(of: exchange) else { return true }
-        let phase: FilterPhases = isResponse ? .responseData : .requestData
-        guard chain.phases.contains(phase) else { return true }
-        let count = chain.filters.count
-        for step in 0..<count {
-            let position = isResponse ? count - 1 - step : step
-            let filter = chain.filters[position]
-            guard filter.phases.contains(phase) else { continue }
-            prepareContext(exchange)
-            let action = call(filter) { () throws(FilterError) in
-                isResponse
-                    ? try filter.responseData(context, bytes, endStream: false)
-                    : try filter.requestData(context, bytes, endStream: false)
+            switch side {
+            case .request: try filter.requestHeaders(context, endStream: endStream)
+            case .response: try filter.responseHeaders(context, endStream: endStream)
             }
-            guard followData(action, exchange, at: position) else { return false }
         }
-        return true
+        return follow(action, exchange, side, side.head, step)
     }
 
-    /// A body's piece can only go on or end the exchange; another action is a fault of the filter,
-    /// counted and taken as going on.
-    private func followData(
-        _ action: FilterAction?,
+    /// Gives a filter that waits what it waits for, once it is there: its predecessors see it first.
+    ///
+    /// - Returns: whether the head goes on to the next filter.
+    private func serveWaiting(
         _ exchange: ExchangeHandle,
-        at position: Int
+        _ annex: AnnexHandle,
+        _ side: FilterSide
     ) -> Bool {
-        switch action {
-        case .proceed: return true
-        case .reply where !exchanges[exchange].flags.contains(.responseStarted), nil:
-            return follow(action, exchange, at: position)
-        case .reply, .waitForAll, .pause:
-            counters.count(.filterErrors)
+        let progress = annexes[annex][side]
+        let step = Int(progress.waitingStep)
+        let isReceived = isReceived(exchange, annex, side)
+        if progress.waitsForPiece {
+            guard isReceived || progress.hasPiece || heldByteCount(exchange, annex, side) > 0,
+                catchUp(exchange, annex, side, upTo: step + 1)
+            else { return false }
+            annexes[annex][side].waitingStep = -1
             return true
         }
+        guard isReceived, catchUp(exchange, annex, side, upTo: step) else { return false }
+        annexes[annex][side].waitingStep = -1
+        annexes[annex][side].dataStep = Int16(step + 1)
+        annexes[annex][side].trailerStep = Int16(step + 1)
+        if side == .request { exchanges[exchange].flags.remove(.buffering) }
+        guard let chain = chain(of: exchange) else { return true }
+        let filter = chain.filters[side.position(step, of: chain.filters.count)]
+        guard filter.phases.contains(side.whole) else { return true }
+        let body = heldBytes(exchange, annex, side)
+        prepareContext(exchange)
+        context.mayReplaceBody = true
+        let action = call(filter) { () throws(FilterError) in
+            switch side {
+            case .request: try filter.request(context, body: body)
+            case .response: try filter.response(context, body: body)
+            }
+        }
+        context.mayReplaceBody = false
+        return follow(action, exchange, side, side.whole, step)
     }
 
-    // MARK: Response
-
-    /// Runs the chain's `responseHeaders`, last filter first.
+    /// Shows what is held of the body, and the trailers at its end, to the filters below a step that
+    /// have not seen it.
     ///
-    /// - Returns: whether the response goes on as it is.
-    func runResponseFilters(
+    /// - Returns: whether all have and none objects.
+    private func catchUp(
         _ exchange: ExchangeHandle,
-        _ head: HTTP1ResponseHead,
-        _ bytes: RawSpan
+        _ annex: AnnexHandle,
+        _ side: FilterSide,
+        upTo limit: Int
     ) -> Bool {
-        guard let chain = chain(of: exchange) else { return true }
-        for position in chain.filters.indices.reversed() {
-            let filter = chain.filters[position]
-            guard filter.phases.contains(.responseHeaders) else { continue }
-            prepareContext(exchange)
-            context.isResponsePhase = true
-            context.responseHead = head
-            let endStream = head.framing == .none
-            let action = call(filter) { () throws(FilterError) in
-                try filter.responseHeaders(context, endStream: endStream)
+        while annexes[annex][side].hasPiece || takePiece(exchange, annex, side) {
+            guard let chain = chain(of: exchange) else { return true }
+            if chain.phases.contains(side.data) {
+                let held = heldBytes(exchange, annex, side)
+                let shown = held.withRawSpan { bytes in
+                    show(exchange, annex, side, chain, bytes, upTo: limit)
+                }
+                guard shown else { return false }
+            } else {
+                annexes[annex][side].dataStep = Int16(limit)
             }
-            context.isResponsePhase = false
-            guard followData(action, exchange, at: position) else { return false }
+            guard limit == chain.filters.count else { break }
+            annexes[annex][side].passedByteCount += annexes[annex][side].pieceByteCount
+            annexes[annex][side].hasPiece = false
+        }
+        return showTrailers(exchange, annex, side, upTo: limit)
+    }
+
+    /// Puts everything held that is in nobody's hands into the filters' hands.
+    private func takePiece(
+        _ exchange: ExchangeHandle,
+        _ annex: AnnexHandle,
+        _ side: FilterSide
+    ) -> Bool {
+        let progress = annexes[annex][side]
+        let unseen = heldByteCount(exchange, annex, side) - progress.passedByteCount
+        let isEnd = isReceived(exchange, annex, side)
+        guard unseen > 0 || (isEnd && !progress.endShown) else { return false }
+        let isLast = isEnd && !hasTrailers(exchange, side)
+        if isEnd { annexes[annex][side].endShown = true }
+        guard unseen > 0 || isLast else { return false }
+        annexes[annex][side].hasPiece = true
+        annexes[annex][side].pieceByteCount = unseen
+        annexes[annex][side].pieceIsLast = isLast
+        annexes[annex][side].dataStep = 0
+        return true
+    }
+
+    private func show(
+        _ exchange: ExchangeHandle,
+        _ annex: AnnexHandle,
+        _ side: FilterSide,
+        _ chain: FilterChain,
+        _ held: RawSpan,
+        upTo limit: Int
+    ) -> Bool {
+        let progress = annexes[annex][side]
+        let start = progress.passedByteCount
+        let piece = held.extracting(start..<(start + progress.pieceByteCount))
+        return showData(exchange, annex, side, chain, piece, upTo: limit)
+    }
+
+    private func showData(
+        _ exchange: ExchangeHandle,
+        _ annex: AnnexHandle,
+        _ side: FilterSide,
+        _ chain: FilterChain,
+        _ piece: RawSpan,
+        upTo limit: Int
+    ) -> Bool {
+        let isLast = annexes[annex][side].pieceIsLast
+        while Int(annexes[annex][side].dataStep) < limit {
+            let step = Int(annexes[annex][side].dataStep)
+            annexes[annex][side].dataStep += 1
+            let filter = chain.filters[side.position(step, of: chain.filters.count)]
+            guard filter.phases.contains(side.data) else { continue }
+            prepareContext(exchange)
+            let action = call(filter) { () throws(FilterError) in
+                switch side {
+                case .request: try filter.requestData(context, piece, endStream: isLast)
+                case .response: try filter.responseData(context, piece, endStream: isLast)
+                }
+            }
+            guard follow(action, exchange, side, side.data, step) else { return false }
         }
         return true
     }
+
+    private func showTrailers(
+        _ exchange: ExchangeHandle,
+        _ annex: AnnexHandle,
+        _ side: FilterSide,
+        upTo limit: Int
+    ) -> Bool {
+        guard isReceived(exchange, annex, side), annexes[annex][side].endShown,
+            hasTrailers(exchange, side), let chain = chain(of: exchange)
+        else { return true }
+        while Int(annexes[annex][side].trailerStep) < limit {
+            let step = Int(annexes[annex][side].trailerStep)
+            annexes[annex][side].trailerStep += 1
+            let filter = chain.filters[side.position(step, of: chain.filters.count)]
+            guard filter.phases.contains(side.trailers) else { continue }
+            prepareContext(exchange)
+            let action = call(filter) { () throws(FilterError) in
+                switch side {
+                case .request: try filter.requestTrailers(context)
+                case .response: try filter.responseTrailers(context)
+                }
+            }
+            guard follow(action, exchange, side, side.trailers, step) else { return false }
+        }
+        return true
+    }
+
+    /// Shows a piece that has just arrived, without holding it unless a filter does.
+    ///
+    /// - Returns: whether the piece goes on now.
+    func showPiece(_ exchange: ExchangeHandle, _ side: FilterSide, _ bytes: RawSpan) -> Bool {
+        let annex = exchanges[exchange].annex
+        guard let chain = chain(of: exchange), !annexes[annex].isOver else { return false }
+        let progress = annexes[annex][side]
+        let isFree =
+            !progress.isPaused && !progress.hasPiece && progress.waitingStep < 0
+            && Int(progress.headStep) >= chain.filters.count
+            && heldByteCount(exchange, annex, side) == 0
+        guard isFree else {
+            holdPiece(exchange, annex, side, bytes)
+            return false
+        }
+        guard chain.phases.contains(side.data) else { return true }
+        annexes[annex][side].hasPiece = true
+        annexes[annex][side].pieceIsLast = false
+        annexes[annex][side].pieceByteCount = bytes.byteCount
+        annexes[annex][side].dataStep = 0
+        guard showData(exchange, annex, side, chain, bytes, upTo: chain.filters.count) else {
+            if exchanges.contains(exchange), annexes.contains(annex), !annexes[annex].isOver,
+                annexes[annex][side].isPaused
+            {
+                holdPiece(exchange, annex, side, bytes)
+            }
+            return false
+        }
+        annexes[annex][side].hasPiece = false
+        return true
+    }
+
+    // MARK: What is held
+
+    private func holdPiece(
+        _ exchange: ExchangeHandle,
+        _ annex: AnnexHandle,
+        _ side: FilterSide,
+        _ bytes: RawSpan
+    ) {
+        switch side {
+        case .request: hold(exchange, bytes)
+        case .response: holdResponse(exchange, annex, bytes)
+        }
+    }
+
+    private func heldByteCount(
+        _ exchange: ExchangeHandle,
+        _ annex: AnnexHandle,
+        _ side: FilterSide
+    ) -> Int {
+        side == .request
+            ? exchanges[exchange].requestBody.byteCount : annexes[annex].responseBody.byteCount
+    }
+
+    private func heldBytes(
+        _ exchange: ExchangeHandle,
+        _ annex: AnnexHandle,
+        _ side: FilterSide
+    ) -> [UInt8] {
+        side == .request
+            ? exchanges[exchange].requestBody.bytes(pool) : annexes[annex].responseBody.bytes(pool)
+    }
+
+    private func isReceived(
+        _ exchange: ExchangeHandle,
+        _ annex: AnnexHandle,
+        _ side: FilterSide
+    ) -> Bool {
+        side == .request
+            ? exchanges[exchange].flags.contains(.requestEnded)
+            : annexes[annex].responseIsReceived
+    }
+
+    private func hasTrailers(_ exchange: ExchangeHandle, _ side: FilterSide) -> Bool {
+        exchanges[exchange].flags.contains(
+            side == .request ? .requestTrailers : .responseTrailers
+        )
+    }
+
+    // MARK: Ending
 
     /// Runs the chain's `log` for an exchange that ends.
     func runLogFilters(_ exchange: ExchangeHandle) {
@@ -241,7 +359,9 @@ extension HTTPProxy {
         else { return }
         for filter in chain.filters where filter.phases.contains(.log) {
             prepareContext(exchange)
+            let start = loop.network.monotonicNanoseconds()
             filter.log(context)
+            _ = isWithinBudget(filter, since: start)
         }
     }
 
@@ -265,17 +385,19 @@ extension HTTPProxy {
         let start = loop.network.monotonicNanoseconds()
         do {
             let action = try body()
-            let spent = loop.network.monotonicNanoseconds() &- start
-            guard spent <= filter.timeBudgetNanoseconds else {
-                counters.count(.filterOverruns)
-                return nil
-            }
-            return action
+            return isWithinBudget(filter, since: start) ? action : nil
         } catch {
             counters.count(.filterErrors)
             filterFaults?(filter.name, error.reason)
             return nil
         }
+    }
+
+    private func isWithinBudget(_ filter: Filter, since start: UInt64) -> Bool {
+        let spent = loop.network.monotonicNanoseconds() &- start
+        guard spent > filter.timeBudgetNanoseconds else { return true }
+        counters.count(.filterOverruns)
+        return false
     }
 
     /// Writes who answered an exchange, for the access log.

@@ -45,6 +45,7 @@ extension HTTPProxy {
         exchanges[exchange].requestBody.clear(pool)
         exchanges[exchange].responseBody.clear(pool)
         releaseFilters(exchange)
+        if exchanges[exchange].annex.isSome { releaseAnnex(exchange) }
         pool.give(exchanges[exchange].block)
         exchanges.remove(exchange)
     }
@@ -68,6 +69,7 @@ extension HTTPProxy {
             return
         }
         if exchanges[exchange].stream != 0 {
+            endFiltering(exchange)
             resetHTTP2(exchange)
             return
         }
@@ -81,12 +83,16 @@ extension HTTPProxy {
         close(downstream)
     }
 
-    /// Answers an exchange here.
+    /// Answers an exchange here; filters that want the response have it first.
     func reply(_ exchange: ExchangeHandle, _ reply: LocalReply) {
         if let upstream = unbind(exchange) { close(upstream) }
         exchanges[exchange].status = reply.status
-        exchanges[exchange].flags.formUnion([.local, .responseStarted])
         exchanges[exchange].requestBody.clear(pool)
+        if exchanges[exchange].flags.contains(.filtersResponse) {
+            if filter(reply, of: exchange) { return }
+            endFiltering(exchange)
+        }
+        exchanges[exchange].flags.formUnion([.local, .responseStarted, .responseEnded])
         let body = exchanges[exchange].head.method == .head ? [] : reply.body
         exchanges[exchange].bytesSent = UInt64(body.count)
         if exchanges[exchange].stream != 0 {

@@ -222,7 +222,8 @@ extension HTTPProxy: HTTP2SessionOwner {
         forwardRequestBody(exchange, bytes)
         guard exchanges.contains(exchange) else { return }
         let flags = exchanges[exchange].flags
-        let isHeld = !flags.contains(.dispatched) && !flags.contains(.buffering)
+        let isPassed = flags.contains(.dispatched) && !flags.contains(.paused)
+        let isHeld = !isPassed && !flags.contains(.buffering)
         if !(isHeld && !flags.contains(.local)) && !isBlocked(exchanges[exchange].upstream) {
             requestBodyDrained(exchange)
         }
@@ -237,6 +238,28 @@ extension HTTPProxy: HTTP2SessionOwner {
         exchanges[exchange].unconsumedByteCount = 0
         connection.session.consume(stream: exchanges[exchange].stream, count)
         scheduleCollection(exchanges[exchange].downstream)
+    }
+
+    func http2RequestTrailers(
+        _ session: HTTP2ServerSession,
+        stream: Int32,
+        _ bytes: RawSpan,
+        _ fields: Span<HeaderField>
+    ) {
+        guard let handle = connections.handle(at: session.connection),
+            let exchange = http2(handle)?.streams[stream], exchanges.contains(exchange),
+            exchanges[exchange].flags.isDisjoint(with: [.local, .requestEnded])
+        else { return }
+        if !keepTrailers(exchange, bytes, fields) { http2TrailersRefused(session, stream: stream) }
+    }
+
+    func http2TrailersRefused(_ session: HTTP2ServerSession, stream: Int32) {
+        guard let handle = connections.handle(at: session.connection),
+            let exchange = http2(handle)?.streams[stream], exchanges.contains(exchange),
+            exchanges[exchange].flags.isDisjoint(with: [.local, .requestEnded])
+        else { return }
+        counters.count(.protocolErrors)
+        refuseBody(exchange, .trailersTooLarge)
     }
 
     func http2RequestEnded(_ session: HTTP2ServerSession, stream: Int32) {
@@ -357,8 +380,16 @@ extension HTTPProxy: HTTP2SessionOwner {
         let count = exchanges[exchange].responseBody.copy(into: &target, pool)
         exchanges[exchange].responseBody.consume(count, pool)
         if exchanges[exchange].responseBody.isEmpty {
-            let isEnded = !exchanges[exchange].flags.isDisjoint(with: [.responseEnded, .local])
-            if isEnded { return .end(count) }
+            let flags = exchanges[exchange].flags
+            if flags.contains(.responseTrailers) && flags.contains(.responseEnded) {
+                session.submitTrailers(
+                    stream: stream,
+                    trailerBytes(exchange, .response),
+                    trailerFields(exchange, .response)
+                )
+                return .trailers(count)
+            }
+            if flags.contains(.responseEnded) { return .end(count) }
             let upstream = exchanges[exchange].upstream
             if connections.contains(upstream) { resumeReading(upstream) }
         }

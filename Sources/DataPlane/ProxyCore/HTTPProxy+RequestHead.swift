@@ -84,12 +84,12 @@ extension HTTPProxy {
         counters.count(.bytesReceived, by: UInt64(bytes.byteCount))
         guard bytes.byteCount > 0 else { return }
         if exchanges[exchange].flags.contains(.local) { return }
-        if exchanges[exchange].flags.contains(.filtersBody) {
-            guard runDataFilters(exchange, bytes, isResponse: false) else { return }
-        }
         guard exchanges[exchange].flags.contains(.dispatched) else {
             hold(exchange, bytes)
             return
+        }
+        if exchanges[exchange].flags.contains(.filtersBody) {
+            guard showPiece(exchange, .request, bytes) else { return }
         }
         writeBody(exchange, bytes)
         finishGathering()
@@ -126,16 +126,16 @@ extension HTTPProxy {
     }
 
     /// Keeps body bytes until the request is sent on.
-    private func hold(_ exchange: ExchangeHandle, _ bytes: RawSpan) {
+    func hold(_ exchange: ExchangeHandle, _ bytes: RawSpan) {
         if !exchanges[exchange].requestBody.append(bytes, pool) {
             counters.count(.bufferLimitHits)
             fail(exchange, status: 503, .overflow)
             return
         }
-        heldBodyGrew(exchange)
+        heldRequestGrew(exchange)
     }
 
-    private func sendHeldBody(_ exchange: ExchangeHandle) {
+    func sendHeldBody(_ exchange: ExchangeHandle) {
         while !exchanges[exchange].requestBody.isEmpty {
             let run = exchanges[exchange].requestBody.firstRun(pool)
             let count = run.byteCount
@@ -154,17 +154,20 @@ extension HTTPProxy {
         if connections.contains(downstream) && exchanges[exchange].stream == 0 {
             connectionTimers.set(downstream.index, 0)
         }
-        if exchanges[exchange].flags.contains(.dispatched) { endRequestBody(exchange) }
-        heldBodyEnded(exchange)
+        if exchanges[exchange].flags.contains(.usesChain) {
+            advance(exchange, .request)
+        } else if exchanges[exchange].flags.contains(.dispatched) {
+            endRequestBody(exchange)
+        }
     }
 
-    private func endRequestBody(_ exchange: ExchangeHandle) {
+    func endRequestBody(_ exchange: ExchangeHandle) {
         let upstream = exchanges[exchange].upstream
         guard exchanges[exchange].head.framing == .chunked, connections.contains(upstream) else {
             return
         }
         reserveGathered(for: upstream)
-        gathered.append("0\r\n\r\n")
+        appendLastChunk(exchange, .request)
     }
 
     /// The body's framing is broken: the request cannot be completed.

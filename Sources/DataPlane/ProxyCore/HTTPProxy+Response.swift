@@ -61,6 +61,7 @@ extension HTTPProxy {
     }
 
     func isDownstreamBlocked(_ exchange: ExchangeHandle) -> Bool {
+        if exchanges[exchange].flags.contains(.responseHeld), holdsMuch(exchange) { return true }
         if exchanges[exchange].stream != 0 { return !exchanges[exchange].responseBody.isEmpty }
         return isBlocked(exchanges[exchange].downstream)
     }
@@ -79,7 +80,7 @@ extension HTTPProxy {
                 return count
             }
             let step: Int
-            if exchanges[exchange].flags.contains(.responseStarted) {
+            if !exchanges[exchange].flags.isDisjoint(with: [.responseStarted, .responseHeld]) {
                 step = processResponseBody(handle, exchange, at, count)
             } else {
                 step = processResponseHead(handle, exchange, at, count)
@@ -121,7 +122,7 @@ extension HTTPProxy {
             forwardInterim(exchange, head, bytes)
             return head.headByteCount
         case .head(let head):
-            beginResponse(handle, exchange, head, bytes, at: start)
+            beginResponse(handle, exchange, head, bytes)
             return head.headByteCount
         }
     }
@@ -130,16 +131,15 @@ extension HTTPProxy {
         _ handle: ConnectionHandle,
         _ exchange: ExchangeHandle,
         _ head: HTTP1ResponseHead,
-        _ bytes: RawSpan,
-        at start: Int
+        _ bytes: RawSpan
     ) {
         exchanges[exchange].upstreamHeadNanoseconds = loop.nowNanoseconds
         exchanges[exchange].status = head.status
-        responseBase = start
         connections[handle].body = BodyReader(head.framing)
         if !head.keepAlive { connections[handle].flags.insert(.closesAfterExchange) }
         if exchanges[exchange].flags.contains(.filtersResponse) {
-            guard runResponseFilters(exchange, head, bytes) else { return }
+            filterResponse(handle, exchange, head, bytes)
+            return
         }
         sendResponseHead(exchange, head, bytes)
         guard exchanges.contains(exchange) else { return }
@@ -273,10 +273,9 @@ extension HTTPProxy {
             }
             return skipped + byteCount
         case .needMore(let consumed):
-            return consumed
+            return keepResponseTrailers(handle, exchange, bytes, consumed, isEnd: false)
         case .end(let consumed):
-            responseEnded(exchange)
-            return consumed
+            return keepResponseTrailers(handle, exchange, bytes, consumed, isEnd: true)
         case .fault:
             counters.count(.protocolErrors)
             fail(exchange, status: 502, .upstreamProtocolError)
@@ -284,10 +283,43 @@ extension HTTPProxy {
         }
     }
 
-    private func forwardResponseBody(_ exchange: ExchangeHandle, _ bytes: RawSpan) {
-        if exchanges[exchange].flags.contains(.filtersResponse) {
-            guard runDataFilters(exchange, bytes, isResponse: true) else { return }
+    /// Takes framing that may hold trailers.
+    private func keepResponseTrailers(
+        _ handle: ConnectionHandle,
+        _ exchange: ExchangeHandle,
+        _ bytes: RawSpan,
+        _ consumed: Int,
+        isEnd: Bool
+    ) -> Int {
+        let byteCount = connections[handle].body.trailerByteCount
+        if byteCount > 0 {
+            let fault = keepTrailers(
+                exchange,
+                .response,
+                bytes,
+                consumed: consumed,
+                byteCount: byteCount,
+                isEnd: isEnd
+            )
+            if fault != nil {
+                counters.count(.protocolErrors)
+                fail(exchange, status: 502, .upstreamProtocolError)
+                return 0
+            }
         }
+        if isEnd { responseEnded(exchange) }
+        return consumed
+    }
+
+    private func forwardResponseBody(_ exchange: ExchangeHandle, _ bytes: RawSpan) {
+        if exchanges[exchange].flags.contains(.responseHeld) {
+            guard showPiece(exchange, .response, bytes) else { return }
+        }
+        sendResponseBody(exchange, bytes)
+    }
+
+    /// Sends bytes of a response's body to the client.
+    func sendResponseBody(_ exchange: ExchangeHandle, _ bytes: RawSpan) {
         exchanges[exchange].bytesSent &+= UInt64(bytes.byteCount)
         counters.count(.bytesSent, by: UInt64(bytes.byteCount))
         if exchanges[exchange].stream != 0 {
@@ -322,7 +354,26 @@ extension HTTPProxy {
 
     /// The endpoint's whole response has been received.
     func responseEnded(_ exchange: ExchangeHandle) {
+        if exchanges[exchange].flags.contains(.responseHeld) {
+            heldResponseEnded(exchange)
+            return
+        }
+        concludeResponse(exchange)
+    }
+
+    /// Lets go of the endpoint, and ends what has been sent to the client.
+    func concludeResponse(_ exchange: ExchangeHandle) {
         exchanges[exchange].flags.insert(.responseEnded)
+        releaseUpstream(exchange)
+        if exchanges[exchange].flags.contains(.chunkedResponse) {
+            reserveGathered(for: exchanges[exchange].downstream)
+            appendLastChunk(exchange, .response)
+        }
+        finish(exchange)
+    }
+
+    /// Gives the connection of a whole response back, or closes it where the request has not ended.
+    func releaseUpstream(_ exchange: ExchangeHandle) {
         if let upstream = unbind(exchange) {
             if exchanges[exchange].flags.contains(.requestEnded) {
                 release(upstream)
@@ -330,11 +381,6 @@ extension HTTPProxy {
                 close(upstream)
             }
         }
-        if exchanges[exchange].flags.contains(.chunkedResponse) {
-            reserveGathered(for: exchanges[exchange].downstream)
-            gathered.append("0\r\n\r\n")
-        }
-        finish(exchange)
     }
 }
 

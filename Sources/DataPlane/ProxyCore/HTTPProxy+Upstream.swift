@@ -349,7 +349,7 @@ extension HTTPProxy {
             return
         }
         connections[handle].flags.insert(.closesAfterExchange)
-        if exchanges[exchange].flags.contains(.responseStarted),
+        if !exchanges[exchange].flags.isDisjoint(with: [.responseStarted, .responseHeld]),
             connections[handle].body.peerClosed()
         {
             responseEnded(exchange)
@@ -385,7 +385,7 @@ extension HTTPProxy {
     private func canRepeat(_ exchange: ExchangeHandle) -> Bool {
         let state = exchanges[exchange]
         return state.head.method.isIdempotent && state.head.framing == .none
-            && state.flags.isDisjoint(with: [.responseStarted, .bodyForwarded])
+            && state.flags.isDisjoint(with: [.responseStarted, .responseHeld, .bodyForwarded])
             && state.tries < limits.triesMax
     }
 
@@ -420,8 +420,9 @@ extension HTTPProxy {
         }
     }
 
-    /// An exchange's own deadline (the route's request timeout) has passed.
+    /// An exchange's own deadline has passed: a filter's pause, or the route's request timeout.
     func exchangeTimedOut(_ exchange: ExchangeHandle) {
+        if exchanges[exchange].annex.isSome && pauseTimedOut(exchange) { return }
         counters.count(.upstreamTimeouts)
         fail(exchange, status: 504, .upstreamTimeout)
     }

@@ -16,6 +16,7 @@ package final class HTTPProxy: EventHandler {
     let timeouts: EngineTimeouts
     let connections: Slab<Connection>
     let exchanges: Slab<Exchange>
+    let annexes: Slab<ExchangeAnnex>
     let pool: BufferPool
     let connectionTimers: SlotTimers
     let exchangeTimers: SlotTimers
@@ -52,11 +53,11 @@ package final class HTTPProxy: EventHandler {
     var http2Connections: [HTTP2Connection?] = []
     let http2Text = ScratchBuffer(capacity: BufferPool.blockByteCount * 2)
     let http2Fields = Table<HeaderField>(count: 512, repeating: HeaderField())
-    /// Where the response head in hand begins in `received`.
-    var responseBase = 0
     /// Filter chains by the version of their set, and the version in force.
     var chainSets: [UInt32: ChainSet] = [:]
     var chainSetVersion: UInt32 = 0
+    /// Numbers the calls of filters; a pause is resumed by its call's number.
+    var filterCall: UInt32 = 0
     /// The filters that live on this worker.
     package let filterStore = FilterStore()
     /// What filters are given.
@@ -89,6 +90,7 @@ package final class HTTPProxy: EventHandler {
         timeouts = EngineTimeouts(limits)
         connections = Slab(capacity: limits.connectionMax)
         exchanges = Slab(capacity: limits.exchangeMax)
+        annexes = Slab(capacity: limits.exchangeMax)
         pool = BufferPool(blockMax: limits.bufferBlockMax)
         let now = loop.nowNanoseconds
         connectionTimers = SlotTimers(capacity: limits.connectionMax, nowNanoseconds: now)

@@ -144,6 +144,9 @@ final class ProxyRig {
         settle()
     }
 
+    /// Bytes of a test's peer that did not fit yet.
+    func waitingByteCount(_ fd: Int32) -> Int { waiting[fd]?.count ?? 0 }
+
     /// What a client has received.
     func received(_ fd: Int32) -> [UInt8] { clientBytes[fd] ?? [] }
 
