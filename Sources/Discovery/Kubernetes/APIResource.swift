@@ -8,6 +8,8 @@ package struct APIResource: Equatable, Sendable {
     package let group: String
     /// The version that is read.
     package let version: String
+    /// Versions read the same way, asked for in this order where `version` is not served.
+    package let olderVersions: [String]
     /// The resource's plural name in paths and rules.
     package let plural: String
     /// Whether only objects of this node are wanted, by field selector `spec.nodeName`.
@@ -18,12 +20,14 @@ package struct APIResource: Equatable, Sendable {
         _ group: String,
         _ version: String,
         _ plural: String,
+        older: [String] = [],
         ownNode: Bool = false
     ) {
         self.kind = kind
         self.group = group
         self.version = version
         self.plural = plural
+        olderVersions = older
         isOwnNodeOnly = ownNode
     }
 
@@ -35,9 +39,22 @@ package struct APIResource: Equatable, Sendable {
         group.isEmpty ? "/api/\(version)/\(plural)" : "/apis/\(group)/\(version)/\(plural)"
     }
 
-    /// The path of the group's list of resources.
-    package var discoveryPath: String {
-        group.isEmpty ? "/api/\(version)" : "/apis/\(group)/\(version)"
+    /// The same kind in its next older version; `nil` where there is none.
+    package var olderVersion: APIResource? {
+        guard let next = olderVersions.first else { return nil }
+        return APIResource(
+            kind,
+            group,
+            next,
+            plural,
+            older: Array(olderVersions.dropFirst()),
+            ownNode: isOwnNodeOnly
+        )
+    }
+
+    /// How a kind is asked for first.
+    package static func preferred(_ kind: ObjectKind) -> APIResource? {
+        (watched + [.endpoints]).first { $0.kind == kind }
     }
 
     /// Kinds that are watched wherever Martlet runs. EndpointSlices stand for Endpoints, see
@@ -51,8 +68,14 @@ package struct APIResource: Equatable, Sendable {
         APIResource(.gatewayClass, "gateway.networking.k8s.io", "v1", "gatewayclasses"),
         APIResource(.gateway, "gateway.networking.k8s.io", "v1", "gateways"),
         APIResource(.httpRoute, "gateway.networking.k8s.io", "v1", "httproutes"),
-        APIResource(.tcpRoute, "gateway.networking.k8s.io", "v1alpha2", "tcproutes"),
-        APIResource(.referenceGrant, "gateway.networking.k8s.io", "v1beta1", "referencegrants"),
+        APIResource(.tcpRoute, "gateway.networking.k8s.io", "v1", "tcproutes", older: ["v1alpha2"]),
+        APIResource(
+            .referenceGrant,
+            "gateway.networking.k8s.io",
+            "v1",
+            "referencegrants",
+            older: ["v1beta1"]
+        ),
         APIResource(.filterPolicy, "htnn.mosn.io", "v1", "filterpolicies"),
         APIResource(.consumer, "htnn.mosn.io", "v1", "consumers"),
         APIResource(.sourcePolicy, "martlet.mesh", "v1alpha1", "sourcepolicies"),

@@ -11,9 +11,9 @@ extension KubernetesSource {
     private static let listSilenceMax = Duration.seconds(30)
 
     /// Follows a kind until the task is cancelled.
-    func follow(_ resource: APIResource) async {
+    func follow(_ kind: ObjectKind) async {
         while !Task.isCancelled {
-            guard let action = machines[resource.kind]?.next() else { return }
+            guard let action = copy.next(kind), let resource = resource(kind) else { return }
             switch action {
             case .wait(let duration): try? await Task.sleep(for: duration)
             case .list(let token, let limit): await list(resource, token, limit)
@@ -26,46 +26,25 @@ extension KubernetesSource {
         var target = "\(resource.path)?limit=\(limit)\(selector(resource))"
         if !token.isEmpty { target += "&continue=\(URLQuery.escape(token))" }
         var splitter = ListItemSplitter()
-        let outcome = await exchange(
+        var outcome = await exchange(
             resource,
             target,
             silenceMax: KubernetesSource.listSilenceMax
         ) { bytes throws(WatchMachine.Fault) in
-            do {
-                for item in try splitter.append(bytes) { try self.listed(resource.kind, item) }
-            } catch let fault as WatchMachine.Fault {
-                throw fault
+            try self.copy.receivedList(resource, bytes, &splitter)
+            self.changed()
+        }
+        if outcome == nil {
+            do throws(WatchMachine.Fault) {
+                try copy.endedList(resource, &splitter)
+                absent.remove(resource.kind)
+                faults[resource.kind] = nil
+                changed()
             } catch {
-                throw .malformed
+                outcome = error
             }
         }
-        guard outcome == nil else {
-            failed(resource, outcome ?? .disconnected)
-            return
-        }
-        do {
-            let envelope = try ObjectEnvelope(json: try splitter.finish())
-            let gone =
-                machines[resource.kind]?.pageEnded(
-                    resourceVersion: envelope.version.resourceVersion,
-                    continueToken: envelope.continueToken
-                ) ?? []
-            for key in gone { remove(key) }
-            absent.remove(resource.kind)
-            faults[resource.kind] = nil
-            changed()
-        } catch {
-            failed(resource, .malformed)
-        }
-    }
-
-    private func listed(_ kind: ObjectKind, _ item: [UInt8]) throws(WatchMachine.Fault) {
-        guard let envelope = try? ObjectEnvelope(json: item), let key = envelope.key(kind) else {
-            throw .malformed
-        }
-        let version = envelope.version.resourceVersion
-        guard machines[kind]?.listed(key, resourceVersion: version) == true else { return }
-        take(key, KubernetesSource.typed(item, kind))
+        if let outcome { failed(resource, outcome) }
     }
 
     private func watch(_ resource: APIResource, _ version: String) async {
@@ -80,33 +59,16 @@ extension KubernetesSource {
             target,
             silenceMax: KubernetesSource.watchSilenceMax
         ) { bytes throws(WatchMachine.Fault) in
-            let lines: [[UInt8]]
-            do {
-                lines = try splitter.append(bytes)
-            } catch {
-                throw .malformed
-            }
-            for line in lines { try self.received(resource.kind, line) }
+            defer { self.changed() }
+            let random = UInt64.random(in: 0 ... .max)
+            try self.copy.receivedWatch(resource, bytes, &splitter, random: random)
         }
         switch outcome {
         case nil:
             let lived = ContinuousClock.now - begun
-            machines[resource.kind]?.watchEnded(lived: lived, random: .random(in: 0 ... .max))
+            copy.watchEnded(resource.kind, lived: lived, random: .random(in: 0 ... .max))
         case .ended?: break
         case let fault?: failed(resource, fault)
-        }
-    }
-
-    private func received(_ kind: ObjectKind, _ line: [UInt8]) throws(WatchMachine.Fault) {
-        guard let parsed = try? WatchLine(line, kind: kind) else { throw .malformed }
-        lastEventNanoseconds = Clock.wallNanoseconds()
-        let effect = machines[kind]?.received(parsed.event, random: .random(in: 0 ... .max))
-        switch (effect, parsed.event) {
-        case (.upsert, .changed(let key, _)):
-            take(key, Array(line[parsed.objectRange]))
-        case (.delete, .deleted(let key, _)): remove(key)
-        case (.ended, _): throw .ended
-        default: break
         }
     }
 
@@ -139,7 +101,7 @@ extension KubernetesSource {
                     faults[resource.kind] = nil
                     continue
                 }
-                faults[resource.kind] = "\(resource.path): expected 200, found \(status)"
+                faults[resource.kind] = "\(resource.path): \(sentence(status))"
                 return fault(status, retryAfter)
             case .body(let bytes):
                 response.taken(bytes.count)
@@ -169,13 +131,23 @@ extension KubernetesSource {
         }
     }
 
+    private func sentence(_ status: Int) -> String {
+        switch status {
+        case 401: "expected 200, found 401: the credentials are refused"
+        case 403: "expected 200, found 403: the account may not list or watch it"
+        case 404: "expected 200, found 404: the server does not serve it"
+        default: "expected 200, found \(status)"
+        }
+    }
+
     private func failed(_ resource: APIResource, _ fault: WatchMachine.Fault) {
-        machines[resource.kind]?.failed(fault, random: .random(in: 0 ... .max))
+        if fault == .notServed, useOtherVersion(of: resource) { return }
+        copy.failed(resource.kind, fault, random: .random(in: 0 ... .max))
         switch fault {
         case .unauthorized: Task { await client.refused() }
         case .notServed, .forbidden:
             absent.insert(resource.kind)
-            fallBack(from: resource)
+            fallBack(from: resource.kind)
             changed()
         case .expired, .overloaded, .disconnected, .malformed, .ended: break
         }
@@ -184,17 +156,6 @@ extension KubernetesSource {
     private func selector(_ resource: APIResource) -> String {
         guard resource.isOwnNodeOnly else { return "" }
         return "&fieldSelector=" + URLQuery.escape("spec.nodeName=\(settings.nodeName)")
-    }
-
-    /// Items of a list bear no kind of their own; the decoder asks for it.
-    static func typed(_ item: [UInt8], _ kind: ObjectKind) -> [UInt8] {
-        guard let resource = (APIResource.watched + [.endpoints]).first(where: { $0.kind == kind }),
-            let open = item.firstIndex(of: UInt8(ascii: "{"))
-        else { return item }
-        let prefix = "{\"apiVersion\":\"\(resource.apiVersion)\",\"kind\":\"\(kind.rawValue)\","
-        let rest = item[(open + 1)...]
-        let hasMembers = rest.first { $0 > 0x20 } != UInt8(ascii: "}")
-        return Array((hasMembers ? prefix : String(prefix.dropLast())).utf8) + rest
     }
 }
 

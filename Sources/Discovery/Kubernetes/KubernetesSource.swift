@@ -9,15 +9,14 @@ package actor KubernetesSource {
 
     let client: APIClient
     let settings: ReduceSettings
-    var machines: [ObjectKind: WatchMachine] = [:]
-    var store: ObjectStore
+    var copy: ClusterCopy
     var faults: [ObjectKind: String] = [:]
     var absent: Set<ObjectKind> = []
     var connected: Set<ObjectKind> = []
     var lastEventNanoseconds: UInt64 = 0
-    private var mirror: ObjectMirror?
     private var builder = SnapshotBuilder()
-    private var kinds: [APIResource]
+    /// The kinds that are followed, each as it is asked for now.
+    private var resources: [ObjectKind: APIResource]
     private var tasks: [Task<Void, Never>] = []
     private var isScheduled = false
     private var isMirrorScheduled = false
@@ -36,9 +35,9 @@ package actor KubernetesSource {
     ) {
         self.client = client
         self.settings = settings
-        store = ObjectStore(validate: settings.rejection)
-        kinds = resources
-        mirror = mirrorDirectory.map {
+        copy = ClusterCopy(location: client.location, validate: settings.rejection)
+        self.resources = Dictionary(uniqueKeysWithValues: resources.map { ($0.kind, $0) })
+        copy.mirror = mirrorDirectory.map {
             ObjectMirror(directory: $0, owner: "\(client.location) \(settings.nodeName)")
         }
     }
@@ -46,11 +45,11 @@ package actor KubernetesSource {
     /// What is known of the server.
     package var status: SourceStatus {
         var sentences = faults.sorted { $0.key.rawValue < $1.key.rawValue }.map(\.value)
-        sentences += mirror?.faults ?? []
+        sentences += copy.mirror?.faults ?? []
         return SourceStatus(
             kind: "kubernetes",
             location: client.location,
-            isConnected: !connected.isEmpty && connected.count + absent.count >= kinds.count,
+            isConnected: !connected.isEmpty && connected.count + absent.count >= resources.count,
             lastEventNanoseconds: lastEventNanoseconds,
             faults: sentences
         )
@@ -60,7 +59,7 @@ package actor KubernetesSource {
     package var current: MeshSnapshot { builder.current }
 
     /// Lists begun again because the server had forgotten a version.
-    package var relistCount: UInt64 { machines.values.reduce(0) { $0 + $1.relistCount } }
+    package var relistCount: UInt64 { copy.relistCount }
 
     /// Begins to list and watch. Objects of the mirror are delivered at once, marked stale; otherwise
     /// the first snapshot comes when every kind has been listed. Of several snapshots not taken yet
@@ -70,16 +69,8 @@ package actor KubernetesSource {
             bufferingPolicy: .bufferingNewest(1)
         )
         self.continuation = continuation
-        var known: [ObjectKind: [ObjectKey: String]] = [:]
-        for (key, json) in mirror?.load() ?? [] {
-            hasMirror = true
-            known[key.kind, default: [:]][key] = ""
-            take(key, json, isStale: true)
-        }
-        for resource in kinds {
-            machines[resource.kind] = WatchMachine(known: known[resource.kind] ?? [:])
-            watch(resource)
-        }
+        hasMirror = copy.loadMirror()
+        for kind in resources.keys { watch(kind) }
         if hasMirror { deliver() }
         return stream
     }
@@ -92,58 +83,39 @@ package actor KubernetesSource {
         _ = await writeMirror()
     }
 
-    private func watch(_ resource: APIResource) {
-        tasks.append(Task { await self.follow(resource) })
+    private func watch(_ kind: ObjectKind) {
+        copy.follow(kind)
+        tasks.append(Task { await self.follow(kind) })
+    }
+
+    // MARK: Kinds
+
+    /// How a kind is asked for now.
+    func resource(_ kind: ObjectKind) -> APIResource? { resources[kind] }
+
+    /// The server does not serve a kind in the version asked for: another version is asked for, if
+    /// there is one.
+    ///
+    /// - Returns: whether there is one that has not been asked for since the first.
+    func useOtherVersion(of resource: APIResource) -> Bool {
+        let other = resource.olderVersion
+        resources[resource.kind] = other ?? APIResource.preferred(resource.kind) ?? resource
+        if other != nil { copy.restart(resource.kind) }
+        return other != nil
     }
 
     /// Endpoints stand in where the server has no EndpointSlices.
-    func fallBack(from resource: APIResource) {
-        guard resource.kind == .endpointSlice, machines[.endpoints] == nil else { return }
-        kinds.append(.endpoints)
-        machines[.endpoints] = WatchMachine()
+    func fallBack(from kind: ObjectKind) {
+        guard kind == .endpointSlice, resources[.endpoints] == nil else { return }
+        resources[.endpoints] = .endpoints
         watch(.endpoints)
-    }
-
-    // MARK: Objects
-
-    /// Takes one object's text into the store, or notes why it is refused.
-    func take(_ key: ObjectKey, _ json: [UInt8], isStale: Bool = false) {
-        let location = client.location
-        do {
-            switch ObjectDecoder.decode(try DocumentNode(json: json)) {
-            case .object(let object) where object.key == key:
-                store.accept(object, location: location, isStale: isStale)
-                if !isStale { mirror?.keep(key, json) }
-            case .refused(_, let meta, let content, let found):
-                let reason = found.map(\.reason).joined(separator: "; ")
-                store.refuse(key, meta, content, reason: reason, location: location)
-            case .object, .list, .other:
-                refuse(key, "expected \(key), found another object", location)
-            }
-        } catch {
-            refuse(key, "expected \(error.expected) at byte \(error.offset)", location)
-        }
-        changed()
-    }
-
-    /// Forgets an object.
-    func remove(_ key: ObjectKey) {
-        store.remove(key)
-        mirror?.drop(key)
-        changed()
-    }
-
-    private func refuse(_ key: ObjectKey, _ reason: String, _ location: String) {
-        store.refuse(key, ObjectMeta(), nil, reason: reason, location: location)
     }
 
     // MARK: Snapshots
 
     private var isComplete: Bool {
         hasMirror
-            || kinds.allSatisfy { resource in
-                absent.contains(resource.kind) || machines[resource.kind]?.isSynced == true
-            }
+            || resources.keys.allSatisfy { absent.contains($0) || copy.isSynced($0) }
     }
 
     /// Something changed: a snapshot follows within milliseconds.
@@ -163,13 +135,13 @@ package actor KubernetesSource {
 
     private func deliver() {
         guard isComplete,
-            let (snapshot, delta) = builder.build(SnapshotReducer.reduce(store, settings))
+            let (snapshot, delta) = builder.build(SnapshotReducer.reduce(copy.store, settings))
         else { return }
         continuation?.yield((snapshot, delta))
     }
 
     private func scheduleMirror() {
-        guard mirror?.isDirty == true, !isMirrorScheduled else { return }
+        guard copy.mirror?.isDirty == true, !isMirrorScheduled else { return }
         isMirrorScheduled = true
         Task {
             try? await Task.sleep(for: KubernetesSource.mirrorDelay)
@@ -182,11 +154,11 @@ package actor KubernetesSource {
 
     /// - Returns: how many bytes were written.
     private func writeMirror() async -> Int {
-        guard let pending = mirror?.takePending(), !pending.isEmpty else { return 0 }
+        guard let pending = copy.mirror?.takePending(), !pending.isEmpty else { return 0 }
         let outcome = await BlockingThread.run(name: "martlet-mirror") {
             ObjectMirror.write(pending)
         }
-        mirror?.written(pending, outcome?.faults ?? [])
+        copy.mirror?.written(pending, outcome?.faults ?? [])
         return outcome?.byteCount ?? 0
     }
 }

@@ -54,8 +54,6 @@ package struct WatchMachine: Sendable {
 
     /// Items of one page.
     package static let pageItemLimit = 500
-    /// How long to wait before a kind that is not served, or not allowed, is asked for again.
-    package static let absentRetryInterval = Duration.seconds(30)
     /// A watch that lived so long, or brought an event, counts as a success.
     package static let healthyWatchDuration = Duration.seconds(10)
 
@@ -150,9 +148,6 @@ package struct WatchMachine: Sendable {
         wait = backoff.failed(random: random)
     }
 
-    /// The object that an event or item brought was not kept: it counts as unknown.
-    package mutating func forget(_ key: ObjectKey) { known[key] = nil }
-
     private mutating func progressed(to version: String) {
         backoff.succeeded()
         guard !version.isEmpty else { return }
@@ -166,18 +161,15 @@ package struct WatchMachine: Sendable {
         switch fault {
         case .expired:
             expired(random)
-        case .notServed, .forbidden:
-            restartList()
-            let spread = WatchMachine.absentRetryInterval / 4 * Int64(random % 1_025) / 1_024
-            wait = WatchMachine.absentRetryInterval + spread
-            _ = backoff.failed(random: random)
         case .overloaded(let retryAfter):
             forgetFirstPage()
             wait = backoff.failed(random: random, atLeast: retryAfter)
         case .unauthorized, .disconnected:
             forgetFirstPage()
             wait = backoff.failed(random: random)
-        case .malformed:
+        case .malformed, .notServed, .forbidden:
+            // A server that has just started answers 403 and 404 until it knows its rules and
+            // kinds: it is asked again soon, then more and more rarely.
             restartList()
             wait = backoff.failed(random: random)
         case .ended: break
@@ -202,6 +194,12 @@ package struct WatchMachine: Sendable {
     /// seen of it may be gone. Later pages are of the version that their token names.
     private mutating func forgetFirstPage() {
         if phase == .listing(continueToken: "") { seen = [] }
+    }
+
+    /// Begins a new list at once: the kind is asked for in another way.
+    package mutating func restart() {
+        restartList()
+        wait = nil
     }
 
     private mutating func restartList() {

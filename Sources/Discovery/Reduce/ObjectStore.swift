@@ -26,14 +26,17 @@ package struct ObjectStore: Sendable {
     }
 
     /// Takes a valid version.
+    ///
+    /// - Returns: whether it is in use; `false` where it reads well and is refused all the same.
+    @discardableResult
     package mutating func accept(
         _ object: KubernetesObject,
         location: String,
         isStale: Bool = false
-    ) {
+    ) -> Bool {
         if let reason = validate(object) {
             refuse(object.key, object.meta, object.content, reason: reason, location: location)
-            return
+            return false
         }
         let version = ObjectVersion(
             uid: object.meta.uid,
@@ -46,9 +49,12 @@ package struct ObjectStore: Sendable {
             location: location,
             isStale: isStale
         )
-        if objects[object.key]?.object == object, objects[object.key]?.record == record { return }
+        if objects[object.key]?.object == object, objects[object.key]?.record == record {
+            return true
+        }
         objects[object.key] = Stored(object: object, record: record)
         revision += 1
+        return true
     }
 
     /// Takes note of an invalid version: an earlier valid one goes on serving.

@@ -63,10 +63,10 @@ import Testing
         expect(machine.next(), .list(continueToken: "", itemLimit: 0))
     }
 
-    @Test func aKindThatIsNotServedIsAskedForAgainRarely() {
+    @Test func aKindThatIsNotServedIsAskedForAgainFromANewList() {
         var machine = WatchMachine()
         machine.failed(.notServed, random: 0)
-        expect(machine.next(), .wait(WatchMachine.absentRetryInterval))
+        expect(machine.next(), .wait(.milliseconds(125)))
         expect(machine.next(), .list(continueToken: "", itemLimit: 500))
     }
 

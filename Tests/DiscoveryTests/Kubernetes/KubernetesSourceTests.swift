@@ -269,4 +269,52 @@ import Testing
         #expect(modes == ["700", "600"])
         Command.run("rm -r \(folder.path)/mirror")
     }
+
+    @Test(arguments: ["v1", "v1alpha2"])
+    func aKindIsReadInTheVersionThatTheServerServes(version: String) async throws {
+        let fake = try RunningFakeAPIServer()
+        defer { fake.stop() }
+        let group = "/apis/gateway.networking.k8s.io"
+        let other = version == "v1" ? "v1alpha2" : "v1"
+        await fake.tell {
+            $0.statuses["\(group)/\(other)/tcproutes"] = 404
+            $0.upsert(
+                "\(group)/\(version)/tcproutes",
+                "raw",
+                "\"apiVersion\":\"gateway.networking.k8s.io/\(version)\",\"kind\":\"TCPRoute\","
+                    + "\"spec\":{\"parentRefs\":[{\"name\":\"g\"}],\"rules\":[{\"backendRefs\":"
+                    + "[{\"name\":\"s\",\"port\":80}]}]}"
+            )
+        }
+        let source = KubernetesRig.source(
+            fake,
+            resources: KubernetesRig.resources(of: [.tcpRoute])
+        )
+        let stream = await source.start()
+        let key = ObjectKey(.tcpRoute, namespace: "shop", name: "raw")
+        for await (snapshot, _) in stream where snapshot.tcpRoutes[key] != nil { break }
+        let status = await KubernetesRig.wait(source) { $0.isConnected }
+        #expect(status.faults.isEmpty)
+        #expect(await source.current.objects[key]?.acceptance == .accepted)
+        await source.stop()
+    }
+
+    @Test(arguments: [403, 404])
+    func aKindThatIsNotThereAtFirstIsFollowedOnceItIs(status: Int) async throws {
+        let fake = try RunningFakeAPIServer()
+        defer { fake.stop() }
+        await fake.tell {
+            $0.statuses[KubernetesRig.services] = status
+            $0.upsert(KubernetesRig.services, "a", KubernetesRig.service("10.0.0.1"))
+        }
+        let source = KubernetesRig.source(fake)
+        let stream = await source.start()
+        // The other kinds are served without it.
+        #expect(await KubernetesRig.wait(stream, for: []) != nil)
+        let told = await KubernetesRig.wait(source) { !$0.faults.isEmpty }
+        #expect(told.faults.contains { $0.contains("\(KubernetesRig.services): expected 200") })
+        await fake.tell { $0.statuses = [:] }
+        #expect(await KubernetesRig.wait(stream, for: ["a"]) != nil)
+        await source.stop()
+    }
 }
