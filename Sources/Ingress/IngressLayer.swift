@@ -22,7 +22,9 @@ package actor IngressLayer: SnapshotConsumer {
     private let setRelay: @Sendable (Worker, Int32, RelayRoute?) -> Void
     private var open: [ListenerPlan.Port: Open] = [:]
     private var nextNumber = IngressLayer.firstPortNumber
-    private var failedPorts: [SocketAddress: String] = [:]
+    private var outcome = ListenerConditions()
+    private var applied: (plan: ListenerPlan, snapshot: MeshSnapshot, faults: [String])?
+    private var isStopped = false
     private var contexts: [ObjectKey: (certificate: Certificate, context: TLSContext)] = [:]
     private var scopes: [ListenerID: [SocketAddress]] = [:]
 
@@ -42,22 +44,47 @@ package actor IngressLayer: SnapshotConsumer {
     /// Puts a snapshot's Gateways in force.
     package func apply(_ snapshot: MeshSnapshot, delta: SnapshotDelta) async -> AppliedReport {
         let plan = ListenerPlan(snapshot)
-        var faults = await assembler.update("ingress", plan.contribution)
-        faults += await setCertificates(plan, snapshot)
+        let faults = await assembler.update("ingress", plan.contribution)
+        await setCertificates(plan, snapshot)
         await close(portsNotIn: Set(plan.ports))
         for port in plan.ports { await apply(port, plan) }
-        faults += failedPorts.sorted { $0.key.ip < $1.key.ip }.map { "\($0.key): \($0.value)" }
         scopes = plan.listeners.reduce(into: [:]) { scopes, use in
             scopes[use.value, default: []].append(use.key.address)
         }
-        return AppliedReport(version: snapshot.version, faults: faults)
+        applied = (plan, snapshot, faults)
+        return report(snapshot, faults)
+    }
+
+    /// Tries again to listen where that failed.
+    package func retry() async -> AppliedReport? {
+        guard let (plan, snapshot, faults) = applied, !outcome.socketFaults.isEmpty, !isStopped
+        else { return nil }
+        for port in plan.ports where open[port] == nil { await apply(port, plan) }
+        return report(snapshot, faults)
+    }
+
+    private func report(_ snapshot: MeshSnapshot, _ faults: [String]) -> AppliedReport {
+        let sockets = outcome.socketFaults.sorted {
+            ($0.key.ip, $0.key.port) < ($1.key.ip, $1.key.port)
+        }
+        let certificates = outcome.certificateFaults.sorted { $0.key < $1.key }
+        return AppliedReport(
+            version: snapshot.version,
+            faults: faults + certificates.map { "\($0.key): \($0.value)" }
+                + sockets.map(\.value.sentence),
+            conditions: outcome.conditions(of: snapshot.listeners),
+            wantsRetry: !sockets.isEmpty && !isStopped
+        )
     }
 
     /// The addresses and ports each listener is reached by.
     package var listenerScopes: [ListenerID: [SocketAddress]] { scopes }
 
     /// Takes no new connections: closes every listening socket. Connections and routes stay.
-    package func stopListening() async { await close(portsNotIn: []) }
+    package func stopListening() async {
+        isStopped = true
+        await close(portsNotIn: [])
+    }
 
     /// Addresses that listen now.
     package var listeningAddresses: [SocketAddress] {
@@ -74,7 +101,7 @@ package actor IngressLayer: SnapshotConsumer {
             }
         }
         let addresses = Set(wanted.map(\.address))
-        failedPorts = failedPorts.filter { addresses.contains($0.key) }
+        outcome.socketFaults = outcome.socketFaults.filter { addresses.contains($0.key) }
     }
 
     private func apply(_ port: ListenerPlan.Port, _ plan: ListenerPlan) async {
@@ -88,14 +115,43 @@ package actor IngressLayer: SnapshotConsumer {
             await pool.rebind(opened.listening, binding)
             return
         }
+        guard !isStopped else { return }
         do {
             let listening = try await pool.listen(on: port.address, port: number, binding)
             open[port] = Open(listening: listening, number: number)
-            failedPorts[port.address] = nil
+            outcome.socketFaults[port.address] = nil
         } catch {
-            failedPorts[port.address] = "cannot listen: \(error)"
+            outcome.socketFaults[port.address] = IngressLayer.fault(
+                port,
+                error.rawValue,
+                "\(error)"
+            )
         }
     }
+
+    /// What an error of `bind(2)` or `listen(2)` means.
+    ///
+    /// - Returns: `nil` for a node without IPv6, where nobody asked for an address of it.
+    private static func fault(
+        _ port: ListenerPlan.Port,
+        _ number: Int32,
+        _ error: String
+    ) -> ListenerConditions.SocketFault? {
+        let sentence = "\(port.address): cannot listen: \(error)"
+        switch number {
+        case addressFamilyUnsupported where port.address.ip == .anyIPv6: return nil
+        case addressNotAvailable where port.address.ip == .anyIPv6: return nil
+        case addressInUse, accessDenied: return .init(.portUnavailable, sentence)
+        case addressNotAvailable: return .init(.addressUnusable, sentence)
+        default: return .init(.other, sentence)
+        }
+    }
+
+    /// `EACCES`, `EAFNOSUPPORT`, `EADDRINUSE`, `EADDRNOTAVAIL` of `errno(3)`.
+    private static let accessDenied: Int32 = 13
+    private static let addressFamilyUnsupported: Int32 = 97
+    private static let addressInUse: Int32 = 98
+    private static let addressNotAvailable: Int32 = 99
 
     private func takeNumber() -> Int32 {
         nextNumber += 1
@@ -113,7 +169,8 @@ package actor IngressLayer: SnapshotConsumer {
             return PortBinding(target: .relay(number), local: port.address, listener: listener)
         }
         guard let slot = names.entries[port.name] else {
-            failedPorts[port.address] = "no entry point is left for it"
+            let sentence = "\(port.address): no entry point is left for it"
+            outcome.socketFaults[port.address] = .init(.other, sentence)
             return nil
         }
         let hosts = port.listenerProtocol == .https ? slot : -1
@@ -125,32 +182,25 @@ package actor IngressLayer: SnapshotConsumer {
     }
 
     /// Gives each HTTPS port its host table. A Secret that is refused keeps what it had before.
-    private func setCertificates(
-        _ plan: ListenerPlan,
-        _ snapshot: MeshSnapshot
-    ) async -> [String] {
-        var faults: [String] = []
+    private func setCertificates(_ plan: ListenerPlan, _ snapshot: MeshSnapshot) async {
         let names = await assembler.slotNames
         contexts = contexts.filter { snapshot.certificates[$0.key] != nil }
+        outcome.certificateFaults = [:]
         for (port, uses) in plan.certificates {
             guard let slot = names.entries[port.name] else { continue }
             var hosts: [(pattern: HostPattern, context: TLSContext)] = []
             for use in uses {
-                guard let context = context(for: use.key, snapshot, &faults) else { continue }
+                guard let context = context(for: use.key, snapshot) else { continue }
                 hosts.append((use.host, context))
             }
             if let first = hosts.first { hosts.append((.any, first.context)) }
             let table = hosts.isEmpty ? nil : TLSHostTable(hosts)
             _ = await pool.perform { $0.proxy.setTLSHosts(slot, table) }
         }
-        return faults
+        outcome.usableCertificates = Set(contexts.keys)
     }
 
-    private func context(
-        for key: ObjectKey,
-        _ snapshot: MeshSnapshot,
-        _ faults: inout [String]
-    ) -> TLSContext? {
+    private func context(for key: ObjectKey, _ snapshot: MeshSnapshot) -> TLSContext? {
         guard let certificate = snapshot.certificates[key] else { return contexts[key]?.context }
         if let known = contexts[key], known.certificate == certificate { return known.context }
         do {
@@ -161,7 +211,7 @@ package actor IngressLayer: SnapshotConsumer {
             contexts[key] = (certificate, made)
             return made
         } catch {
-            faults.append("\(key): \(error)")
+            outcome.certificateFaults[key] = "\(error)"
             return contexts[key]?.context
         }
     }

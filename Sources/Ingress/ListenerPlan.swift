@@ -61,7 +61,8 @@ package struct ListenerPlan: Sendable {
         }
     }
 
-    private static func addresses(of listener: Listener) -> [IPAddress] {
+    /// The addresses that a listener is to listen on.
+    static func addresses(of listener: Listener) -> [IPAddress] {
         listener.addresses.isEmpty ? [.anyIPv4, .anyIPv6] : listener.addresses
     }
 

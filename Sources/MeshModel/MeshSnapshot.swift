@@ -101,11 +101,23 @@ package struct AppliedReport: Equatable, Sendable {
     package var version: UInt64
     /// What of it could not be applied: one sentence each, naming the object.
     package var faults: [String]
+    /// What became of objects at this layer: it stands in place of the conditions of the same
+    /// subject and type that were computed from the objects alone.
+    package var conditions: [ObjectKey: [Condition]]
+    /// Whether something that could not be applied may be possible later, without a newer snapshot.
+    package var wantsRetry: Bool
 
     /// Makes a report.
-    package init(version: UInt64, faults: [String] = []) {
+    package init(
+        version: UInt64,
+        faults: [String] = [],
+        conditions: [ObjectKey: [Condition]] = [:],
+        wantsRetry: Bool = false
+    ) {
         self.version = version
         self.faults = faults
+        self.conditions = conditions
+        self.wantsRetry = wantsRetry
     }
 }
 
@@ -116,4 +128,14 @@ package protocol SnapshotConsumer: AnyObject, Sendable {
 
     /// Applies a snapshot and returns once it is in force everywhere on this node.
     func apply(_ snapshot: MeshSnapshot, delta: SnapshotDelta) async -> AppliedReport
+
+    /// Tries again what the last report wanted tried again; never while `apply` runs.
+    ///
+    /// - Returns: the report that stands now; `nil` where nothing was tried.
+    func retry() async -> AppliedReport?
+}
+
+extension SnapshotConsumer {
+    /// Nothing is tried again.
+    package func retry() async -> AppliedReport? { nil }
 }

@@ -74,4 +74,16 @@ package struct Condition: Hashable, Sendable {
         self.reason = reason
         self.message = message
     }
+
+    /// Puts later conditions in the place of those of the same subject and type.
+    package static func merging(_ conditions: [Condition], with later: [Condition]) -> [Condition] {
+        var merged = conditions
+        for condition in later {
+            let same = merged.firstIndex {
+                $0.subject == condition.subject && $0.type == condition.type
+            }
+            if let same { merged[same] = condition } else { merged.append(condition) }
+        }
+        return merged
+    }
 }

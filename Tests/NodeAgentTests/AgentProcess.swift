@@ -1,5 +1,9 @@
+import Discovery
 import LinuxSystem
+import MeshModel
 import TestSupport
+
+@testable import NodeAgent
 
 /// A directory of its own, and the built binary beside the test bundle.
 struct AgentProcess {
@@ -63,8 +67,36 @@ struct AgentProcess {
         return false
     }
 
+    /// Asks every 50 ms, for up to ten seconds.
+    func waits(until isSo: () -> Bool) -> Bool {
+        for _ in 0..<200 {
+            if isSo() { return true }
+            _ = Command.run("sleep 0.05")
+        }
+        return false
+    }
+
+    /// An object's row at `/objects`.
+    ///
+    /// - Parameter name: such as `Gateway shop/edge`.
+    func object(_ name: String) -> JSONValue? {
+        let text = ask("/objects").split(separator: "\n").first.map(String.init) ?? ""
+        return JSONText.parse(text)?["objects"]?.elements.first { $0["object"]?.text == name }
+    }
+
+    /// An object's conditions: `SUBJECT TYPE` to `STATUS/REASON`.
+    func conditions(_ name: String) -> [String: String] {
+        var found: [String: String] = [:]
+        for condition in object(name)?["conditions"]?.elements ?? [] {
+            let subject = condition["subject"]?.text.map { "\($0) " } ?? ""
+            let (type, status) = (condition["type"]?.text ?? "", condition["status"]?.text ?? "")
+            found["\(subject)\(type)"] = "\(status)/\(condition["reason"]?.text ?? "")"
+        }
+        return found
+    }
+
     func remove() {
-        _ = Command.run("rm -rf \(directory) /run/martlet/\(node)")
+        _ = Command.run("rm -rf \(directory) /run/martlet/\(node) /var/lib/martlet/\(node)")
     }
 
     var errors: String { (try? FileSystem.readText("\(directory)/err")) ?? "" }

@@ -58,9 +58,10 @@ package enum ManifestCheck {
                 condition.type == "Conflicted"
                 ? condition.status == .yes
                 : condition.status != .yes && condition.type != "Programmed"
-            guard isFault, !condition.message.isEmpty, !reasons.contains(condition.message) else {
-                continue
-            }
+            // Of listeners that are not valid their own conditions tell.
+            guard isFault, condition.reason != "ListenersNotValid", !condition.message.isEmpty,
+                !reasons.contains(condition.message)
+            else { continue }
             let subject = condition.subject.isEmpty ? "" : "\(condition.subject): "
             reasons.append("\(subject)\(condition.message)")
         }

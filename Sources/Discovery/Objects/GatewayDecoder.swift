@@ -8,7 +8,10 @@ enum GatewayDecoder {
         defer { spec.refuseUnknown() }
         switch kind {
         case .gatewayClass:
-            spec.ignore("description", "parametersRef")
+            spec.ignore("description")
+            if spec.has("parametersRef") {
+                spec.refuse("parametersRef", "expected none: the class takes no parameters")
+            }
             return .gatewayClass(controllerName: spec.requiredString("controllerName"))
         case .gateway: return .gateway(gateway(&spec))
         case .httpRoute: return .httpRoute(RouteDecoder.httpRoute(&spec))
@@ -26,7 +29,9 @@ enum GatewayDecoder {
         for feature in ["backendTLS", "tls", "allowedListeners"] where spec.has(feature) {
             spec.refuse(feature, "this feature of the Gateway API is not part of this version")
         }
-        if spec.has("infrastructure") { spec.ignore("infrastructure") }
+        if spec.has("infrastructure") {
+            spec.refuse("infrastructure", "is for a Service, which no controller makes")
+        }
         for address in spec.readers("addresses") {
             var address = address
             let type = address.string("type") ?? "IPAddress"
@@ -80,6 +85,7 @@ enum GatewayDecoder {
         }
         return tls.readers("certificateRefs").map { reference in
             var reference = reference
+            defer { reference.refuseUnknown() }
             return Self.reference(&reference, defaultKind: "Secret")
         }
     }
@@ -113,19 +119,27 @@ enum GatewayDecoder {
         }
     }
 
-    /// Reads a reference; keys besides those of references are the caller's.
+    /// Keys that some references have besides group, kind, name and namespace.
+    enum ReferencePart {
+        case port
+        case sectionName
+    }
+
+    /// Reads a reference; any other key is the caller's.
     static func reference(
         _ reader: inout FieldReader,
         defaultKind: String,
-        defaultGroup: String = ""
+        defaultGroup: String = "",
+        with parts: Set<ReferencePart> = []
     ) -> ObjectReference {
         ObjectReference(
             group: reader.string("group") ?? defaultGroup,
             kind: reader.string("kind") ?? defaultKind,
             name: reader.requiredString("name"),
             namespace: reader.string("namespace"),
-            port: reader.integer("port", 1...65_535).map { UInt16($0) },
-            sectionName: reader.string("sectionName")
+            port: parts.contains(.port)
+                ? reader.integer("port", 1...65_535).map { UInt16($0) } : nil,
+            sectionName: parts.contains(.sectionName) ? reader.string("sectionName") : nil
         )
     }
 

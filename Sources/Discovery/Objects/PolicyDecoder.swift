@@ -25,7 +25,7 @@ enum PolicyDecoder {
             content.target = GatewayDecoder.reference(
                 &target,
                 defaultKind: "",
-                defaultGroup: ""
+                with: [.sectionName]
             )
             target.refuseUnknown()
         } else {

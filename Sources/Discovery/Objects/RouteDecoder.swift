@@ -37,7 +37,8 @@ enum RouteDecoder {
             return GatewayDecoder.reference(
                 &parent,
                 defaultKind: "Gateway",
-                defaultGroup: "gateway.networking.k8s.io"
+                defaultGroup: "gateway.networking.k8s.io",
+                with: [.port, .sectionName]
             )
         }
     }
@@ -186,7 +187,11 @@ enum RouteDecoder {
         reader.readers("backendRefs").map { backend in
             var backend = backend
             defer { backend.refuseUnknown() }
-            let reference = GatewayDecoder.reference(&backend, defaultKind: "Service")
+            let reference = GatewayDecoder.reference(
+                &backend,
+                defaultKind: "Service",
+                with: [.port]
+            )
             let weight = backend.integer("weight", 0...1_000_000) ?? 1
             let (request, response) = filters(&backend)
             return HTTPRouteContent.Backend(

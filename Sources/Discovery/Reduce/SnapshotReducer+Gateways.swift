@@ -84,6 +84,7 @@ extension SnapshotReducer {
                     "expected HTTP, HTTPS or TCP, found \"\(listener.protocolName)\""
                 )
             }
+            refuseKinds(gateway.key, listener)
             return Candidate(
                 listener: Listener(
                     id: id,
@@ -97,6 +98,22 @@ extension SnapshotReducer {
                 isUsable: isSpoken
             )
         }
+    }
+
+    /// Kinds of routes that a listener's protocol does not carry.
+    private mutating func refuseKinds(_ gateway: ObjectKey, _ listener: GatewayContent.Listener) {
+        guard let spoken = listener.listenerProtocol else { return }
+        let carried = spoken == .tcp ? ObjectKind.tcpRoute : .httpRoute
+        let others = listener.allowedKinds.filter { $0 != carried.rawValue }
+        guard !others.isEmpty else { return }
+        addListener(
+            gateway,
+            listener.name,
+            "ResolvedRefs",
+            .no,
+            "InvalidRouteKinds",
+            "expected kinds of \(carried.rawValue), found \(others.joined(separator: ", "))"
+        )
     }
 
     /// Within one Gateway no conflicting listener wins; across Gateways the older does.
@@ -278,28 +295,58 @@ extension SnapshotReducer {
                     ) : .accepted(subject: subject)
             )
         }
+        if !isConflicted {
+            conditions[key, default: []].append(
+                Condition(
+                    subject: subject,
+                    type: "Conflicted",
+                    status: .no,
+                    reason: "NoConflicts"
+                )
+            )
+        }
         if !known.contains("ResolvedRefs") {
             conditions[key, default: []].append(.resolved(subject: subject))
         }
         conditions[key, default: []].append(
-            Condition(
-                subject: subject,
-                type: "Programmed",
-                status: candidate.isUsable ? .yes : .no,
-                reason: candidate.isUsable ? "Programmed" : "Invalid"
-            )
+            .unprogrammed(subject: subject, isValid: candidate.isUsable)
         )
     }
 
+    /// Whether a Gateway is accepted follows from its listeners; whether it is programmed is for the
+    /// layer to say that opens its sockets.
     private mutating func concludeGateway(_ gateway: KubernetesObject) {
-        let isProgrammed = snapshot.listeners.contains { $0.id.gatewayKey == gateway.key }
-        conditions[gateway.key, default: []].append(
-            Condition(
-                type: "Programmed",
-                status: isProgrammed ? .yes : .no,
-                reason: isProgrammed ? "Programmed" : "Invalid",
-                message: isProgrammed ? "" : "no listener can be used"
+        guard case .gateway(let content) = gateway.content else { return }
+        let usable = Set(
+            snapshot.listeners.filter { $0.id.gatewayKey == gateway.key }.map(\.id.name)
+        )
+        let faulty = content.listeners.map(\.name).filter { !usable.contains($0) }
+        if !faulty.isEmpty {
+            let names = faulty.joined(separator: ", ")
+            let accepted = Condition(
+                type: "Accepted",
+                status: usable.isEmpty ? .no : .yes,
+                reason: "ListenersNotValid",
+                message: "expected listeners that can be used, found some that cannot: \(names)"
             )
+            conditions[gateway.key] = Condition.merging(
+                conditions[gateway.key] ?? [],
+                with: [accepted]
+            )
+        }
+        conditions[gateway.key, default: []].append(.unprogrammed(isValid: !usable.isEmpty))
+    }
+}
+
+extension Condition {
+    /// `Programmed` before a layer has said anything: unknown, or false where none can.
+    fileprivate static func unprogrammed(subject: String = "", isValid: Bool) -> Condition {
+        Condition(
+            subject: subject,
+            type: "Programmed",
+            status: isValid ? .unknown : .no,
+            reason: isValid ? "Pending" : "Invalid",
+            message: isValid ? "this node has not applied it yet" : ""
         )
     }
 }

@@ -142,13 +142,29 @@ package struct SnapshotReducer {
 
     // MARK: Records
 
+    /// The Gateway API's word for a spec that is refused.
+    private static func refusalReason(_ kind: ObjectKind) -> String {
+        switch kind {
+        case .httpRoute, .tcpRoute: "UnsupportedValue"
+        case .gatewayClass: "InvalidParameters"
+        case .namespace, .node, .service, .endpointSlice, .endpoints, .pod, .secret, .gateway,
+            .referenceGrant, .filterPolicy, .consumer, .sourcePolicy:
+            "Invalid"
+        }
+    }
+
     private mutating func reduceRecords() {
         for (key, stored) in store.objects {
             var record = stored.record
             record.conditions = conditions[key] ?? []
             if case .refused(let reason, _) = record.acceptance {
                 record.conditions.insert(
-                    Condition(type: "Accepted", status: .no, reason: "Invalid", message: reason),
+                    Condition(
+                        type: "Accepted",
+                        status: .no,
+                        reason: SnapshotReducer.refusalReason(key.kind),
+                        message: reason
+                    ),
                     at: 0
                 )
             }

@@ -42,7 +42,7 @@ final class CoupledIngress: SnapshotConsumer {
     func apply(_ snapshot: MeshSnapshot, delta: SnapshotDelta) async -> AppliedReport {
         plugins.set(consumers: Array(snapshot.consumers.values))
         var report = await ingress.apply(snapshot, delta: delta)
-        report.faults += plugins.invalid.map { "\($0.key): \($0.value)" }.sorted()
+        report.faults += pluginFaults
         let names = await assembler.slotNames
         var settings = VerdictDesk.Settings()
         let policies = snapshot.sourcePolicies.values.sorted { $0.key < $1.key }
@@ -62,5 +62,16 @@ final class CoupledIngress: SnapshotConsumer {
         settings.sources = engine.sourceCounters
         await blocks.install(settings)
         return report
+    }
+
+    /// Tries again to listen where that failed.
+    func retry() async -> AppliedReport? {
+        var report = await ingress.retry()
+        report?.faults += pluginFaults
+        return report
+    }
+
+    private var pluginFaults: [String] {
+        plugins.invalid.map { "\($0.key): \($0.value)" }.sorted()
     }
 }

@@ -13,6 +13,8 @@ final class LayerProgress: Sendable {
         var appliedAtNanoseconds: UInt64 = 0
         /// What of it could not be applied.
         var faults: [String] = []
+        /// What became of objects there.
+        var conditions: [ObjectKey: [Condition]] = [:]
     }
 
     /// When a version of an object came into force at a layer.
@@ -51,7 +53,8 @@ final class LayerProgress: Sendable {
             state.rows[layer] = Row(
                 version: report.version,
                 appliedAtNanoseconds: now,
-                faults: report.faults
+                faults: report.faults,
+                conditions: report.conditions
             )
             let before = state.objects[layer] ?? [:]
             state.objects[layer] = snapshot.objects.mapValues { record in
@@ -84,6 +87,16 @@ final class LayerProgress: Sendable {
                     return nil
                 }
                 return (layer, applied.atNanoseconds)
+            }
+        }
+    }
+
+    /// What the layers that have applied a version of an object say became of it.
+    func conditions(_ key: ObjectKey, _ version: ObjectVersion) -> [Condition] {
+        state.withLock { state in
+            Layer.allCases.flatMap { layer -> [Condition] in
+                guard state.objects[layer]?[key]?.version == version else { return [] }
+                return state.rows[layer]?.conditions[key] ?? []
             }
         }
     }

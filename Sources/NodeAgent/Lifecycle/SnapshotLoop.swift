@@ -1,13 +1,18 @@
 import LinuxSystem
 import Logging
 import MeshModel
+import Synchronization
 
 /// Hands every snapshot to the layers, in lanes: the consumers of a lane apply one after the other,
 /// lanes do not wait for one another, and a slow one goes straight to the newest snapshot.
 final class SnapshotLoop: Sendable {
+    /// How long after a report that wants it something is tried again.
+    static let retryInterval = Duration.seconds(1)
+
     private let lanes: [[any SnapshotConsumer]]
     private let progress: LayerProgress
     private let logger: Logger
+    private let newest = Mutex(MeshSnapshot())
 
     /// Makes a loop over lanes.
     init(lanes: [[any SnapshotConsumer]], progress: LayerProgress, logger: Logger) {
@@ -24,35 +29,54 @@ final class SnapshotLoop: Sendable {
         _ snapshots: AsyncStream<(MeshSnapshot, SnapshotDelta)>,
         received: @Sendable (MeshSnapshot) -> Void
     ) async {
-        let feeds = lanes.map { _ in
-            AsyncStream<MeshSnapshot>.makeStream(bufferingPolicy: .bufferingNewest(1))
+        let wakes = lanes.map { _ in
+            AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
         }
         await withTaskGroup { group in
-            for (lane, feed) in zip(lanes, feeds) {
-                group.addTask { await self.run(lane, feed.stream) }
+            for (lane, wake) in zip(lanes, wakes) {
+                group.addTask { await self.run(lane, wake.stream) { wake.continuation.yield() } }
             }
             for await (snapshot, _) in snapshots {
                 progress.received(snapshot.version)
                 received(snapshot)
-                for feed in feeds { feed.continuation.yield(snapshot) }
+                newest.withLock { $0 = snapshot }
+                for wake in wakes { wake.continuation.yield() }
             }
-            for feed in feeds { feed.continuation.finish() }
+            for wake in wakes { wake.continuation.finish() }
         }
     }
 
-    private func run(_ lane: [any SnapshotConsumer], _ feed: AsyncStream<MeshSnapshot>) async {
+    private func run(
+        _ lane: [any SnapshotConsumer],
+        _ wakes: AsyncStream<Void>,
+        wake: @escaping @Sendable () -> Void
+    ) async {
         var last = MeshSnapshot()
-        for await snapshot in feed {
+        var faults: [Layer: [String]] = [:]
+        for await _ in wakes {
+            let snapshot = newest.withLock(\.self)
             let delta = SnapshotDelta(from: last, to: snapshot)
+            var wantsRetry = false
             for consumer in lane {
-                let report = await consumer.apply(snapshot, delta: delta)
-                let now = Clock.wallNanoseconds()
-                progress.applied(consumer.layer, snapshot, report, at: now)
-                for fault in report.faults {
-                    logger.warning("\(consumer.layer.rawValue): \(fault)")
+                let report =
+                    snapshot.version == last.version
+                    ? await consumer.retry()
+                    : await consumer.apply(snapshot, delta: delta)
+                guard let report else { continue }
+                wantsRetry = wantsRetry || report.wantsRetry
+                progress.applied(consumer.layer, snapshot, report, at: Clock.wallNanoseconds())
+                if faults.updateValue(report.faults, forKey: consumer.layer) != report.faults {
+                    for fault in report.faults {
+                        logger.warning("\(consumer.layer.rawValue): \(fault)")
+                    }
                 }
             }
             last = snapshot
+            guard wantsRetry else { continue }
+            Task {
+                try? await Task.sleep(for: SnapshotLoop.retryInterval)
+                wake()
+            }
         }
     }
 }

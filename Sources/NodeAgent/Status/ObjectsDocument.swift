@@ -52,7 +52,10 @@ enum ObjectsDocument {
                 json.bool("servesEarlierVersion", servesEarlier)
             }
             json.array("conditions") { json in
-                for condition in record.conditions { write(condition, &json) }
+                let layered = progress.conditions(key, record.version)
+                for condition in Condition.merging(record.conditions, with: layered) {
+                    write(condition, &json)
+                }
                 if let capture { write(condition(capture), &json) }
             }
             json.object("applied") { json in
