@@ -38,6 +38,7 @@ unit: deps
 counts: build
 	@.ci/deps test
 	python3 Tests/Benchmarks/counts.py
+	python3 Tests/Benchmarks/streaming.py
 
 fuzz: deps
 	Tests/Fuzz/run $(FUZZ_SECONDS)

@@ -47,6 +47,7 @@ package final class PluginRuntime: FilterFactory {
         problems.merge(host.consumers.duplicates) { $1 }
         for filter in kept.values { (filter as? any ConsumerAware)?.host = host }
         store.filters = kept
+        store.keepTallies(of: Set(kept.keys.map { PluginUse(name: $0.name, policy: $0.policy) }))
         if worker == 0 { faults.withLock { $0 = problems } }
         return chains
     }
@@ -71,6 +72,9 @@ package final class PluginRuntime: FilterFactory {
                     throw PluginFault("no plugin of this name")
                 }
                 let filter = try definition.makeFilter(binding, host)
+                filter.tally = store.tally(
+                    of: PluginUse(name: binding.name, policy: binding.policy)
+                )
                 kept[binding] = filter
                 filters.append(filter)
             } catch {

@@ -96,7 +96,7 @@ final class SourceGuardFilter: Filter {
                 nowMilliseconds: context.nowNanoseconds / 1_000_000
             )
         else { return }
-        _ = context.block(
+        context.block(
             for: settings.block,
             reason: reason,
             owner: owner,

@@ -12,6 +12,8 @@ final class PluginRig {
     let proxy: HTTPProxy
     let runtime: PluginRuntime
     private(set) var blocks: [BlockRequest] = []
+    /// What becomes of blocks that are asked for.
+    var verdict = BlockVerdict.granted
     private let acceptor: Acceptor
     private let sink: Sink
     private let backend: Int32
@@ -49,7 +51,7 @@ final class PluginRig {
         )
         proxy.blockSink = { [weak self] in
             self?.blocks.append($0)
-            return true
+            return self?.verdict ?? .granted
         }
     }
 

@@ -109,6 +109,34 @@ import Testing
         #expect(rig.status("/") == "418")
     }
 
+    @Test func whatPluginsDoIsCountedByPolicyAndOutlivesThePolicy() throws {
+        let rig = try PluginRig(registry)
+        let throwing = Sample.binding("probe", ["does": .string("throw")])
+        let replying = Sample.binding("alpha", ["does": .string("reply")])
+        rig.install([[throwing], [replying], [Sample.binding("zeta")]])
+        for path in ["/", "/1", "/1", "/2", "/2", "/2"] { _ = rig.status(path) }
+        let store = rig.proxy.filterStore
+        func counts(_ name: String) -> FilterCounts {
+            store.countsByUse[PluginUse(name: name, policy: Sample.policy)] ?? FilterCounts()
+        }
+        #expect(counts("probe").runs == 1 && counts("probe").errors == 1)
+        #expect(counts("alpha").runs == 2 && counts("alpha").replies == 2)
+        #expect(counts("zeta").runs == 3 && counts("zeta").errors == 0)
+        let zeta = rig.proxy.filterStore.filters[Sample.binding("zeta")] as? ProbeFilter
+        try #require(zeta).whileRunning = { [network = rig.network] in
+            network.advance(nanoseconds: 6_000_000)
+        }
+        _ = rig.status("/2")
+        #expect(counts("zeta").overruns == 1)
+        rig.install([[Sample.binding("early")]])
+        #expect(store.countsByUse.count == 1)
+        #expect(store.countsByPlugin["alpha"]?.replies == 2)
+        rig.install([[replying]])
+        _ = rig.status("/")
+        #expect(counts("alpha").replies == 1)
+        #expect(store.countsByPlugin["alpha"]?.replies == 3)
+    }
+
     @Test func theConsumersFiltersReplaceAndJoinOnceItIsKnown() throws {
         let rig = try PluginRig(registry)
         let key = ObjectKey(.consumer, namespace: "ns", name: "rick")

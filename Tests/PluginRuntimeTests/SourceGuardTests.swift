@@ -1,4 +1,5 @@
 import Addressing
+import DataPlane
 import MeshModel
 import Testing
 
@@ -59,6 +60,21 @@ import Testing
         let rig = try rig()
         for _ in 0..<3 { _ = rig.ask("GET / HTTP/1.1\r\nHost: h\r\nBad Header: 1\r\n\r\n") }
         #expect(rig.blocks.count == 1)
+    }
+
+    @Test(arguments: BlockRefusal.allCases)
+    func aRefusedBlockIsCountedByItsReason(reason: BlockRefusal) throws {
+        let rig = try rig()
+        rig.verdict = .refused(reason)
+        for _ in 0..<3 { _ = rig.status("/", ["authorization: x"]) }
+        rig.verdict = .granted
+        for _ in 0..<3 { _ = rig.status("/", ["authorization: x"]) }
+        let use = PluginUse(name: "sourceGuard", policy: Sample.policy)
+        let counts = try #require(rig.proxy.filterStore.countsByUse[use])
+        #expect(counts.blocksAsked == 2)
+        for other in BlockRefusal.allCases {
+            #expect(counts.blocksRefused(other) == (other == reason ? 1 : 0))
+        }
     }
 
     @Test func aDryRunSaysSo() throws {

@@ -14,16 +14,6 @@ package protocol FilterFactory: Sendable {
     ) -> [FilterChain]
 }
 
-/// The filters that live on one worker, by what configures them. They outlive the chains they are
-/// part of: a filter stays as long as its configuration does.
-package final class FilterStore {
-    /// The filters.
-    package var filters: [PluginBinding: Filter] = [:]
-
-    /// Makes an empty store.
-    package init() {}
-}
-
 /// One part's wish for the engine, with names in the place of slots.
 package struct EngineContribution: Sendable {
     /// An entry point.

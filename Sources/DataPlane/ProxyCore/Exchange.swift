@@ -85,6 +85,8 @@ package struct Exchange: BitwiseCopyable {
     /// Bytes of the request that the HTTP/2 client's window is still owed.
     var unconsumedByteCount = 0
     var tries: UInt8 = 0
+    /// Interim responses that came before the response.
+    var interimCount: UInt8 = 0
     var responseFlags: ResponseFlags = []
     var status: UInt16 = 0
     /// Monotonic times, nanoseconds; 0 for not yet.

@@ -63,6 +63,9 @@ open class Filter {
     /// How long one call may take, nanoseconds; a longer one is an overrun and costs a 500.
     package final let timeBudgetNanoseconds: UInt64
 
+    /// What it is called for and does, together with the others of its plugin and policy.
+    package final var tally = FilterTally()
+
     /// Makes a filter.
     public init(name: String, phases: FilterPhases, timeBudget: Duration = .milliseconds(5)) {
         self.name = name

@@ -47,6 +47,8 @@ public final class FilterContext {
     var call: UInt32 = 0
     /// Whether the call is of a phase that has a whole body.
     var mayReplaceBody = false
+    /// Counts for the filter that is called.
+    var tally: FilterTally?
     /// The listener of a connection that has no exchange.
     var abuseListener: Int32 = -1
 
@@ -181,14 +183,14 @@ public final class FilterContext {
 
     /// Asks for the socket's peer to be blocked at this listener. Decided and written at once.
     ///
-    /// - Returns: whether the block was granted; the reasons of a refusal are counted where it was
-    ///   decided.
+    /// - Returns: whether the block was granted, and if not, why; both are counted for the plugin.
+    @discardableResult
     package func block(
         for duration: Duration,
         reason: String,
         owner: BlockOwner,
         dryRun: Bool
-    ) -> Bool {
+    ) -> BlockVerdict {
         let request = BlockRequest(
             source: peer.ip,
             listener: listener,
@@ -198,7 +200,9 @@ public final class FilterContext {
             owner: owner,
             dryRun: dryRun
         )
-        return proxy.blockSink?(request) ?? false
+        let verdict = proxy.blockSink?(request) ?? .refused(.notCoupled)
+        tally?.counts.count(verdict)
+        return verdict
     }
 
     /// What the packet layer saw of the socket's peer; `nil` where it does not run.

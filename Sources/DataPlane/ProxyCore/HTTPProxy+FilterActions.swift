@@ -15,7 +15,7 @@ extension HTTPProxy {
         switch action {
         case .proceed: return true
         case .reply(let local):
-            noteReplier(exchange, side, step)
+            noteReplier(exchange, side, step)?.tally.counts.replies &+= 1
             guard !exchanges[exchange].flags.contains(.responseStarted) else {
                 // Too late for an answer: what the filter objects to must not go on.
                 fail(exchange, status: local.status, .localReply)
@@ -35,20 +35,31 @@ extension HTTPProxy {
             return true
         case .waitForAll, .waitForData:
             counters.count(.filterErrors)
+            filter(exchange, side, step)?.tally.counts.errors &+= 1
             return true
         case .pause(let deadline):
             pause(exchange, annex, side, phase, step, deadline)
             return false
         case nil:
-            noteReplier(exchange, side, step)
+            _ = noteReplier(exchange, side, step)
             fail(exchange, status: 500, .filterFailure)
             return false
         }
     }
 
-    private func noteReplier(_ exchange: ExchangeHandle, _ side: FilterSide, _ step: Int) {
-        guard let chain = chain(of: exchange) else { return }
+    private func noteReplier(
+        _ exchange: ExchangeHandle,
+        _ side: FilterSide,
+        _ step: Int
+    ) -> Filter? {
+        guard let chain = chain(of: exchange) else { return nil }
         exchanges[exchange].replier = Int16(side.position(step, of: chain.filters.count))
+        return filter(exchange, side, step)
+    }
+
+    private func filter(_ exchange: ExchangeHandle, _ side: FilterSide, _ step: Int) -> Filter? {
+        guard let chain = chain(of: exchange) else { return nil }
+        return chain.filters[side.position(step, of: chain.filters.count)]
     }
 
     // MARK: Waiting for all
@@ -206,7 +217,7 @@ extension HTTPProxy {
                 continue
             }
             counters.count(.filterOverruns)
-            noteReplier(exchange, side, Int(progress.pausedStep))
+            noteReplier(exchange, side, Int(progress.pausedStep))?.tally.counts.overruns &+= 1
             fail(exchange, status: 500, .filterFailure)
             finishGathering()
             return true

@@ -22,7 +22,9 @@ extension HTTPProxy {
         return set.chains[Int(action.chain)]
     }
 
-    private func prepareContext(_ exchange: ExchangeHandle) {
+    private func prepareContext(_ exchange: ExchangeHandle, for filter: Filter) {
+        context.tally = filter.tally
+        filter.tally.counts.runs &+= 1
         context.exchange = exchange
         context.connection = exchanges[exchange].downstream
         context.mayReplaceBody = false
@@ -102,7 +104,7 @@ extension HTTPProxy {
         annexes[annex][side].headStep += 1
         let filter = chain.filters[side.position(step, of: chain.filters.count)]
         guard filter.phases.contains(side.head) else { return true }
-        prepareContext(exchange)
+        prepareContext(exchange, for: filter)
         let endStream: Bool
         switch side {
         case .request: endStream = exchanges[exchange].head.framing.isBodyless
@@ -144,7 +146,7 @@ extension HTTPProxy {
         let filter = chain.filters[side.position(step, of: chain.filters.count)]
         guard filter.phases.contains(side.whole) else { return true }
         let body = heldBytes(exchange, annex, side)
-        prepareContext(exchange)
+        prepareContext(exchange, for: filter)
         context.mayReplaceBody = true
         let action = call(filter) { () throws(FilterError) in
             switch side {
@@ -232,7 +234,7 @@ extension HTTPProxy {
             annexes[annex][side].dataStep += 1
             let filter = chain.filters[side.position(step, of: chain.filters.count)]
             guard filter.phases.contains(side.data) else { continue }
-            prepareContext(exchange)
+            prepareContext(exchange, for: filter)
             let action = call(filter) { () throws(FilterError) in
                 switch side {
                 case .request: try filter.requestData(context, piece, endStream: isLast)
@@ -258,7 +260,7 @@ extension HTTPProxy {
             annexes[annex][side].trailerStep += 1
             let filter = chain.filters[side.position(step, of: chain.filters.count)]
             guard filter.phases.contains(side.trailers) else { continue }
-            prepareContext(exchange)
+            prepareContext(exchange, for: filter)
             let action = call(filter) { () throws(FilterError) in
                 switch side {
                 case .request: try filter.requestTrailers(context)
@@ -358,7 +360,7 @@ extension HTTPProxy {
             chain.phases.contains(.log)
         else { return }
         for filter in chain.filters where filter.phases.contains(.log) {
-            prepareContext(exchange)
+            prepareContext(exchange, for: filter)
             let start = loop.network.monotonicNanoseconds()
             filter.log(context)
             _ = isWithinBudget(filter, since: start)
@@ -388,6 +390,7 @@ extension HTTPProxy {
             return isWithinBudget(filter, since: start) ? action : nil
         } catch {
             counters.count(.filterErrors)
+            filter.tally.counts.errors &+= 1
             filterFaults?(filter.name, error.reason)
             return nil
         }
@@ -397,6 +400,7 @@ extension HTTPProxy {
         let spent = loop.network.monotonicNanoseconds() &- start
         guard spent > filter.timeBudgetNanoseconds else { return true }
         counters.count(.filterOverruns)
+        filter.tally.counts.overruns &+= 1
         return false
     }
 
@@ -420,7 +424,10 @@ extension HTTPProxy {
         context.exchange = .none
         context.connection = handle
         context.abuseListener = abuseListener(connections[handle].entry)
-        for filter in chain.filters { filter.protocolAbuse(context) }
+        for filter in chain.filters {
+            context.tally = filter.tally
+            filter.protocolAbuse(context)
+        }
     }
 
     private func abuseListener(_ entry: Int32) -> Int32 {

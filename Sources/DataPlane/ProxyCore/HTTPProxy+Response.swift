@@ -1,5 +1,7 @@
 /// Responses: from an endpoint's bytes to the client.
 extension HTTPProxy {
+    /// Interim responses of one exchange; an endpoint that sends more will not come to an end.
+    private static let interimMax: UInt8 = 32
     /// Fields of a response that the proxy writes itself.
     private static let replaced = HeaderMask(.contentLength, .transferEncoding)
 
@@ -119,6 +121,12 @@ extension HTTPProxy {
             fail(exchange, status: 502, .upstreamProtocolError)
             return 0
         case .head(let head) where head.isInterim:
+            exchanges[exchange].interimCount += 1
+            guard exchanges[exchange].interimCount <= HTTPProxy.interimMax else {
+                counters.count(.protocolErrors)
+                fail(exchange, status: 502, .upstreamProtocolError)
+                return 0
+            }
             forwardInterim(exchange, head, bytes)
             return head.headByteCount
         case .head(let head):

@@ -66,8 +66,8 @@ package final class HTTPProxy: EventHandler {
     package var gate: NamespaceGate?
     /// The mark of sockets made in clients' namespaces.
     package var originMark: UInt32 = 0
-    /// Decides on and writes a block, at once, on this thread; returns whether it was granted.
-    package var blockSink: ((BlockRequest) -> Bool)?
+    /// Decides on and writes a block, at once, on this thread.
+    package var blockSink: ((BlockRequest) -> BlockVerdict)?
     /// Reads what the packet layer saw of a source.
     package var observe: ((IPAddress) -> SourceObservation?)?
     /// Hears of filters that failed: name and reason.

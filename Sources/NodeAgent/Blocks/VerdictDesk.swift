@@ -16,8 +16,6 @@ final class VerdictDesk {
     private var writer: BlockWriter?
     private var sources: SourceCounters?
     private let made: (Block) -> Void
-    /// Wishes that the safety rules refused.
-    private(set) var refusedWishCount: UInt64 = 0
 
     /// Makes a desk without rules of a snapshot.
     ///
@@ -58,11 +56,8 @@ final class VerdictDesk {
 
     /// Decides on a plugin's wish, and writes the block at once if it is granted: into the packet
     /// layer, or, where that does not run, into this worker's own table.
-    func decide(_ request: BlockRequest) -> Bool {
-        guard let listener = listeners[request.listener] else {
-            refusedWishCount &+= 1
-            return false
-        }
+    func decide(_ request: BlockRequest) -> BlockVerdict {
+        guard let listener = listeners[request.listener] else { return .refused(.noListener) }
         let verdict = VerdictRequest(
             source: request.source,
             scope: .listener(listener),
@@ -71,11 +66,24 @@ final class VerdictDesk {
             hasHandshake: true,
             dryRun: request.dryRun
         )
-        let decision = rules.judge(verdict, nowNanoseconds: Clock.monotonicNanoseconds())
-        guard case .block(let ttl, let dryRun) = decision else {
-            refusedWishCount &+= 1
-            return false
+        switch rules.judge(verdict, nowNanoseconds: Clock.monotonicNanoseconds()) {
+        case .block(let ttl, let dryRun):
+            make(request, listener, ttl, dryRun: dryRun)
+            return .granted
+        case .neverBlocked: return .refused(.neverBlocked)
+        case .noHandshake: return .refused(.noHandshake)
+        case .overQuota: return .refused(.overQuota)
+        case .invalidTTL: return .refused(.invalidTTL)
+        case .tableFull: return .refused(.tableFull)
         }
+    }
+
+    private func make(
+        _ request: BlockRequest,
+        _ listener: ListenerID,
+        _ ttl: Duration,
+        dryRun: Bool
+    ) {
         let now = Clock.wallNanoseconds()
         var block = Block(
             source: IPPrefix(host: request.source),
@@ -89,7 +97,6 @@ final class VerdictDesk {
         )
         block.enforcedAt = enforce(block)
         made(block)
-        return true
     }
 
     private func enforce(_ block: Block) -> [EnforcementPoint] {

@@ -17,6 +17,7 @@ extension Agent: StatusSubject {
     }
 
     func statusDocument() async -> String {
+        await totals.refresh(workers, assembler.slotNames)
         let document = StatusDocument(
             configuration: configuration,
             nodeAddresses: nodeAddresses,
@@ -31,6 +32,7 @@ extension Agent: StatusSubject {
             capture: await capture?.statuses ?? [],
             captureFaults: await capture?.faults ?? [],
             packetLayer: engine.status(),
+            plugins: totals.pluginUses,
             nowNanoseconds: Clock.wallNanoseconds()
         )
         return document.text

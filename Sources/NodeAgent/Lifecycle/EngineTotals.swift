@@ -14,6 +14,15 @@ final class EngineTotals: Sendable {
         var connectionCount = 0
         var rows: [TrafficTables.Kind: [(name: String, row: TrafficRow)]] = [:]
         var blockOverflowCount: UInt64 = 0
+        var uses: [PluginUse: FilterCounts] = [:]
+        var plugins: [String: FilterCounts] = [:]
+
+        mutating func add(_ uses: [PluginUse: FilterCounts], _ plugins: [String: FilterCounts]) {
+            for (use, counts) in uses { self.uses[use, default: FilterCounts()].add(counts) }
+            for (name, counts) in plugins {
+                self.plugins[name, default: FilterCounts()].add(counts)
+            }
+        }
     }
 
     private let totals = Mutex(Totals())
@@ -38,9 +47,12 @@ final class EngineTotals: Sendable {
             let rows = slots.reduce(into: [:]) { rows, kind in
                 rows[kind.key] = worker.proxy.traffic.rows(kind.key, kind.value)
             }
-            return (worker.proxy.counters.values, worker.proxy.activeCount, rows)
+            let store = worker.proxy.filterStore
+            let plugins = (store.countsByUse, store.countsByPlugin)
+            return (worker.proxy.counters.values, worker.proxy.activeCount, rows, plugins)
         }
-        for case .some((let counters, let active, let rows)) in answers {
+        for case .some((let counters, let active, let rows, let plugins)) in answers {
+            next.add(plugins.0, plugins.1)
             for index in counters.indices { next.counters[index] &+= counters[index] }
             next.connectionCount += active
             for (kind, values) in rows {
@@ -72,6 +84,12 @@ final class EngineTotals: Sendable {
     /// Blocks that found no room in a worker's table.
     var blockOverflowCount: UInt64 { totals.withLock(\.blockOverflowCount) }
 
+    /// What plugins counted, by policy.
+    var pluginUses: [PluginUse: FilterCounts] { totals.withLock(\.uses) }
+
+    /// What plugins counted, over all policies.
+    var plugins: [String: FilterCounts] { totals.withLock(\.plugins) }
+
     // MARK: Metrics
 
     /// Shows everything in a registry.
@@ -85,6 +103,7 @@ final class EngineTotals: Sendable {
         }
         publishGauges(in: registry)
         publishRelay(in: registry)
+        PluginMetrics.publish(self, in: registry)
         publishTraffic(.listener, "listener", in: registry)
         publishTraffic(.route, "route", in: registry)
         publishTraffic(.cluster, "cluster", in: registry)

@@ -106,7 +106,8 @@ enum Dashboard {
                 'enforcedAt', 'packetsDropped']),
               card('Packet layer', s.xdp.interfaces, ['name', 'mode', 'state'], s.xdp.why),
               card('Packet counters', counters, ['counter', 'packets']),
-              card('Plugins', s.plugins, ['name', 'policy', 'target', 'state']),
+              card('Plugins', s.plugins, ['name', 'policy', 'target', 'state', 'runs',
+                'localReplies', 'errors', 'blocksAsked']),
               card('Certificates', s.certificates, ['secret', 'notAfter', 'names']),
               card('Faults', s.faults.map(fault => ({ fault })), ['fault']),
               card('Refused objects', refused, ['object', 'reason', 'location']));

@@ -35,6 +35,8 @@ struct StatusDocument {
     let captureFaults: [String]
     /// The packet layer.
     let packetLayer: XDPStatus
+    /// What plugins counted, by policy.
+    let plugins: [PluginUse: FilterCounts]
     /// Wall clock, nanoseconds since 1970.
     let nowNanoseconds: UInt64
 
@@ -241,6 +243,19 @@ struct StatusDocument {
         }
     }
 
+    private func write(_ counts: FilterCounts, _ json: inout JSONWriter) {
+        json.integer("runs", counts.runs)
+        json.integer("localReplies", counts.replies)
+        json.integer("errors", counts.errors)
+        json.integer("budgetOverruns", counts.overruns)
+        json.integer("blocksAsked", counts.blocksAsked)
+        json.object("blocksRefused") { json in
+            for reason in BlockRefusal.allCases {
+                json.integer(reason.name, counts.blocksRefused(reason))
+            }
+        }
+    }
+
     private func writePlugins(_ json: inout JSONWriter) {
         let ofListeners = snapshot.listeners.flatMap { listener in
             listener.plugins.map { ($0, "listener \(listener.id)") }
@@ -259,6 +274,8 @@ struct StatusDocument {
                 } else {
                     json.string("state", "in force")
                 }
+                let use = PluginUse(name: plugin.name, policy: plugin.policy)
+                write(plugins[use] ?? FilterCounts(), &json)
             }
         }
     }
