@@ -94,7 +94,8 @@ final class ProxySimulation {
                     match: HTTPMatch(path: .prefix("/cluster/\(number)")),
                     action: EngineAction(
                         routeName: "sim/\(number)",
-                        backends: [EngineBackend(cluster: slot)]
+                        backends: [EngineBackend(cluster: slot)],
+                        chain: filters.isEmpty ? -1 : 0
                     )
                 )
             )
@@ -106,10 +107,14 @@ final class ProxySimulation {
         )
         configuration.listenerNames[0] = "sim"
         version += 1
-        proxy.install(RoutingView(version: version, configuration))
+        let chains = filters.isEmpty ? [] : [FilterChain(filters)]
+        proxy.install(RoutingView(version: version, configuration), chains: chains)
     }
 
     private var version: UInt64 = 0
+
+    /// The filters of every route installed from here on.
+    var filters: [Filter] = []
 
     /// Opens a client that makes `requestCount` requests to random clusters.
     func addClient(requestCount: Int, clusterCount: Int, pipelines: Bool) {
