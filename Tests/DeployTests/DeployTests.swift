@@ -72,6 +72,61 @@ import Testing
             container.at("readinessProbe", "exec", "command")?.strings.contains("status") == true
         )
         #expect(!daemonSet.allKeys.contains("hostPort"))
+        #expect(!daemonSet.allKeys.contains("httpGet"))
+    }
+
+    @Test func theProbeAndTheArgumentsAreOfTheImagesBinary() throws {
+        let daemonSet = try #require(
+            try DeployedFiles.document("node/daemonset.yaml", kind: "DaemonSet")
+        )
+        let container = try #require(
+            daemonSet.at("spec", "template", "spec", "containers")?.items.first
+        )
+        let stages = try DeployedFiles.stages("Dockerfile")
+        #expect(stages.count == 2)
+        let last = try #require(stages.last)
+        let binary = "/usr/local/bin/martlet"
+        #expect(last.contains("COPY --from=build /martlet \(binary)"))
+        #expect(last.contains("ENTRYPOINT [\"\(binary)\"]"))
+        let probe = container.at("readinessProbe", "exec", "command")?.strings ?? []
+        #expect(probe == [binary, "status", "--ready"])
+        #expect(
+            container["args"]?.strings.prefix(3) == [
+                "agent", "--config", "/etc/martlet/agent.yaml",
+            ]
+        )
+        #expect(last.contains("CMD [\"agent\", \"--config\", \"/etc/martlet/agent.yaml\"]"))
+        // What compiles stays behind.
+        #expect(!last.contains { $0.contains("-dev") || $0.contains("swift") })
+    }
+
+    @Test func theImageIsBuiltWithThePackagesTheBuildNeeds() throws {
+        let stages = try DeployedFiles.stages("Dockerfile")
+        let build = (stages.first ?? []).flatMap { $0.split(separator: " ").map(String.init) }
+        let line = try #require(
+            try DeployedFiles.lines("../.ci/deps").first { $0.contains("[build]=") }
+        )
+        let needed = line.split(separator: "\"")[1].split(separator: " ").map(String.init)
+        #expect(needed.count > 4)
+        for package in needed { #expect(build.contains(package), "\(package)") }
+    }
+
+    @Test func everyMountIsThereAndTheSocketsFolderIsTheNodes() throws {
+        let daemonSet = try #require(
+            try DeployedFiles.document("node/daemonset.yaml", kind: "DaemonSet")
+        )
+        let pod = try #require(daemonSet.at("spec", "template", "spec"))
+        let volumes = pod["volumes"]?.items ?? []
+        let mounts = pod["containers"]?.items.first?["volumeMounts"]?.items ?? []
+        #expect(
+            Set(volumes.compactMap { $0["name"]?.string })
+                == Set(mounts.compactMap { $0["name"]?.string })
+        )
+        let paths = mounts.compactMap { $0["mountPath"]?.string }
+        for path in ["/run/martlet", "/var/lib/martlet", "/sys/fs/bpf", "/etc/martlet"] {
+            #expect(paths.contains(path), "\(path)")
+        }
+        #expect(pod["hostPID"]?.string == "true")
     }
 
     @Test func theClassNamesThisController() throws {

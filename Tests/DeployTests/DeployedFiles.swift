@@ -15,6 +15,25 @@ enum DeployedFiles {
         try YAMLReader.read(FileSystem.read("\(folder)/\(path)", byteLimit: YAMLReader.byteLimit))
     }
 
+    /// The lines of a text file.
+    ///
+    /// - Parameter path: below `deploy/`.
+    static func lines(_ path: String) throws -> [String] {
+        try FileSystem.readText("\(folder)/\(path)").split(separator: "\n").map(String.init)
+    }
+
+    /// The stages of a Dockerfile, each as its instructions with continued lines joined.
+    static func stages(_ path: String) throws -> [[String]] {
+        let text = try FileSystem.readText("\(folder)/\(path)").replacing("\\\n", with: " ")
+        var stages: [[String]] = []
+        for line in text.split(separator: "\n") where !line.hasPrefix("#") {
+            if line.hasPrefix("FROM ") { stages.append([]) }
+            guard !stages.isEmpty else { continue }
+            stages[stages.count - 1].append(String(line))
+        }
+        return stages
+    }
+
     /// The only document of a kind in a file.
     static func document(_ path: String, kind: String) throws -> DocumentNode? {
         let found = try documents(path).filter { $0["kind"]?.string == kind }

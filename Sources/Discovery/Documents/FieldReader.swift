@@ -7,9 +7,16 @@ package struct FieldReader {
     package final class Faults {
         /// What was found, in order.
         package private(set) var found: [DocumentFault] = []
+        /// The paths of all keys asked for, where they are noted.
+        package private(set) var asked: Set<String> = []
+        fileprivate let notesKeys: Bool
 
         /// Makes an empty collection.
-        package init() {}
+        ///
+        /// - Parameter notesKeys: whether the keys asked for are noted, which costs time.
+        package init(notesKeys: Bool = false) { self.notesKeys = notesKeys }
+
+        fileprivate func note(_ path: String) { asked.insert(path) }
 
         /// Adds a fault.
         package func add(_ line: Int, _ reason: String) {
@@ -44,6 +51,7 @@ package struct FieldReader {
     /// The value of a key; null counts as absent.
     package mutating func node(_ key: String) -> DocumentNode? {
         asked.insert(key)
+        if faults.notesKeys { faults.note(name(key)) }
         guard let value = entries.first(where: { $0.key == key })?.value, !value.isNull else {
             return nil
         }

@@ -37,8 +37,12 @@ package enum ObjectDecoder {
     ]
 
     /// Decodes one document.
-    package static func decode(_ document: DocumentNode) -> Outcome {
-        let faults = FieldReader.Faults()
+    ///
+    /// - Parameter faults: where faults go, and the keys asked for if it notes them.
+    package static func decode(
+        _ document: DocumentNode,
+        _ faults: FieldReader.Faults = FieldReader.Faults()
+    ) -> Outcome {
         var reader = FieldReader(document, path: "", faults)
         let version = reader.requiredString("apiVersion")
         let kindName = reader.requiredString("kind")
