@@ -126,10 +126,17 @@ enum CoreDecoder {
         content.nodeName = spec.string("nodeName") ?? ""
         content.serviceAccount = spec.string("serviceAccountName") ?? "default"
         content.isHostNetwork = spec.bool("hostNetwork") ?? false
-        if case .sequence(let items, _)? = status?["podIPs"] {
-            content.addresses = items.compactMap { $0["ip"]?.string.flatMap { IPAddress($0) } }
-        } else if let ip = status?["podIP"]?.string.flatMap({ IPAddress($0) }) {
-            content.addresses = [ip]
+        var addresses = reader.reader("status")
+        let texts = addresses.readers("podIPs").map { item in
+            var item = item
+            return item.requiredString("ip")
+        }
+        for text in texts.isEmpty ? [addresses.string("podIP") ?? ""] : texts where !text.isEmpty {
+            if let ip = IPAddress(text) {
+                content.addresses.append(ip)
+            } else {
+                addresses.refuse("podIPs", "expected an IP address, found \"\(text)\"")
+            }
         }
         let phase = status?["phase"]?.string ?? ""
         content.isEnded = phase == "Succeeded" || phase == "Failed"
