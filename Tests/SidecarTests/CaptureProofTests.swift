@@ -76,6 +76,34 @@ import Testing
         }
     }
 
+    /// Something is changed after the rules are in and before they are read back.
+    @Test(
+        arguments: [
+            ("nft delete table inet martlet", "found none"),
+            ("nft flush chain inet martlet in", "chain in: expected"),
+            ("ip rule del priority 32764", "the IPv4 rule of the return path is missing"),
+            ("ip -6 route flush table 100", "the IPv6 route of the return path is missing"),
+            ("ss -K -l sport = :15006", "nobody listens on port 15006"),
+        ]
+    )
+    func aPodIsNotCapturedBeforeEverythingIsReadBack(change: String, fault: String) async throws {
+        let fixture = PodFixture()
+        let seen = StepLog()
+        let command = "ip netns exec \(fixture.pod) \(change)"
+        let harness = try CaptureHarness(record: fixture.record) { step in
+            seen.note(step)
+            guard step == .rulesApplied, !seen.steps.dropLast().contains(step) else { return }
+            Command.run(command)
+        }
+        let report = await harness.apply(fixture.snapshot(.enabled(.init())))
+        #expect(report.faults.first?.contains(fault) == true, "\(report.faults)")
+        let status = try await harness.status { $0?.state == .captured }
+        #expect(status?.state == .captured)
+        #expect(status?.proof?.listenerCount == 4)
+        #expect(seen.steps.filter { $0 == .rulesApplied }.count >= 2)
+        #expect(seen.steps.filter { $0 == .proven }.count == 1)
+    }
+
     @Test func aListenerThatCannotBeHadLeavesNoneAndNoRules() async throws {
         let fixture = PodFixture()
         fixture.startEcho(in: fixture.pod, port: 15_006, isIPv6: true)
