@@ -24,18 +24,29 @@ package enum CaptureCleanup {
                 try record.remove(inode)
                 continue
             }
-            let namespace = try NetworkNamespace(path: path)
-            guard namespace.inode == inode else { continue }
-            let result = try gate.inside(namespace.rawValue) {
-                Result { () throws(NetlinkError) in try PodNetwork.removeLeftovers() }
-            }
-            switch result {
-            case .success:
+            if let fault = clean(inode, at: path, gate) {
+                outcome.faults.append("\(path): \(fault)")
+            } else {
                 outcome.cleanedCount += 1
                 try record.remove(inode)
-            case .failure(let error): outcome.faults.append("\(path): \(error)")
             }
         }
         return outcome
+    }
+
+    private static func clean(_ inode: UInt64, at path: String, _ gate: NamespaceGate) -> String? {
+        do throws(Errno) {
+            let namespace = try NetworkNamespace(path: path)
+            guard namespace.inode == inode else {
+                return "expected namespace \(inode), found \(namespace.inode)"
+            }
+            let result = try gate.inside(namespace.rawValue) {
+                Result { () throws(NetlinkError) in try PodNetwork.removeLeftovers() }
+            }
+            guard case .failure(let error) = result else { return nil }
+            return error.description
+        } catch {
+            return error.description
+        }
     }
 }

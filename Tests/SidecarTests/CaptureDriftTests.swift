@@ -31,6 +31,8 @@ import Testing
             listing.split(separator: "\n").last { $0.contains("redirect to :15001") }?
                 .split(separator: " ").last
         )
+        // What the agent's own work was told of is read by then: from here on it hears or it does not.
+        try await Task.sleep(for: .milliseconds(500))
         let words = change.split(separator: " ").map { $0 == "HANDLE" ? handle : $0 }
         let outcome = fixture.run(in: fixture.pod, words.joined(separator: " "))
         #expect(outcome.status == 0, "\(outcome.output)")

@@ -21,7 +21,8 @@ final class PodFixture {
         for (name, v4, v6) in [(pod, podAddress, "fd77::2"), (peer, peerAddress, "fd77::1")] {
             Command.run("ip -n \(name) addr add \(v4)/24 dev eth0")
             Command.run("ip -n \(name) -6 addr add \(v6)/64 dev eth0 nodad")
-            Command.run("ip -n \(name) link set eth0 up")
+            // No address of the link comes up by and by and changes routes when nobody expects it.
+            Command.run("ip -n \(name) link set eth0 addrgenmode none up")
         }
         Command.run("ip -n \(pod) route add default via \(peerAddress)")
         Command.run("ip -n \(pod) -6 route add default via fd77::1")
