@@ -57,6 +57,7 @@ let package = Package(
         library("CLibMNL", "libmnl", "libmnl-dev"),
         library("CLibYAML", "yaml-0.1", "libyaml-dev"),
         .target(name: "CLinux"),
+        .target(name: "CByteScan"),
         .target(name: "CMeshMaps", path: "bpf/include", publicHeadersPath: "."),
 
         module("Addressing", []),
@@ -68,7 +69,7 @@ let package = Package(
             "DataPlane",
             [
                 "Addressing", "Telemetry", "LinuxSystem", "MeshModel", "TrafficPolicy", "COpenSSL",
-                "CNghttp2",
+                "CNghttp2", "CByteScan",
             ],
             dataPathSettings
         ),

@@ -62,13 +62,31 @@ long clinux_getpeername(int fd, union clinux_address *address, socklen_t *length
 {
     RESULT(getpeername(fd, &address->base, length));
 }
+/* Four arguments, the fifth and sixth zero; the kernel's result is the count or -errno already. */
+static inline long system_call(long number, long first, long second, long third, long fourth)
+{
+#if defined(__x86_64__)
+    long result;
+    register long r10 __asm__("r10") = fourth;
+    register long r8 __asm__("r8") = 0;
+    register long r9 __asm__("r9") = 0;
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(number), "D"(first), "S"(second), "d"(third), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+    return result;
+#else
+    RESULT(syscall(number, first, second, third, fourth, 0L, 0L));
+#endif
+}
+
 long clinux_recv(int fd, void *buffer, size_t length, int flags)
 {
-    RESULT(recv(fd, buffer, length, flags));
+    return system_call(SYS_recvfrom, fd, (long)buffer, (long)length, flags);
 }
 long clinux_send(int fd, const void *buffer, size_t length, int flags)
 {
-    RESULT(send(fd, buffer, length, flags));
+    return system_call(SYS_sendto, fd, (long)buffer, (long)length, flags);
 }
 long clinux_send_two(int fd, const void *first, size_t first_length, const void *second,
                      size_t second_length)

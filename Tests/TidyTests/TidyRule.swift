@@ -18,6 +18,7 @@ extension TidyRule {
     private static let importPlaces: [String: [String]] = [
         "Glibc": ["Sources/LinuxSystem/"],
         "CLinux": ["Sources/LinuxSystem/"],
+        "CByteScan": ["Sources/DataPlane/HTTPEngine/", "Sources/DataPlane/NetIO/"],
         "CLibMNL": ["Sources/LinuxSystem/"],
         "COpenSSL": ["Sources/DataPlane/TLS/", "Sources/DataPlane/HTTPEngine/"],
         "CNghttp2": ["Sources/DataPlane/HTTPEngine/"],

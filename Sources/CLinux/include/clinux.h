@@ -31,6 +31,8 @@ long clinux_accept4(int fd, union clinux_address *_Nonnull address, socklen_t *_
                     int flags);
 long clinux_getsockname(int fd, union clinux_address *_Nonnull address, socklen_t *_Nonnull length);
 long clinux_getpeername(int fd, union clinux_address *_Nonnull address, socklen_t *_Nonnull length);
+/* recvfrom(2) and sendto(2) without address, straight to the kernel: the C library's own are points
+ * of thread cancellation, which cost more than all the rest of the call's user code. */
 long clinux_recv(int fd, void *_Nonnull buffer, size_t length, int flags);
 long clinux_send(int fd, const void *_Nonnull buffer, size_t length, int flags);
 long clinux_send_two(int fd, const void *_Nonnull first, size_t first_length,

@@ -33,6 +33,13 @@ enum ByteScan {
         return ~((alpha | digit | dash) & ~word) & highBits
     }
 
+    /// Bytes other than letters, digits, `-` and `.`: few host names have others.
+    @inline(__always)
+    static func notHostByte(_ word: UInt64) -> UInt64 {
+        let dot = ~(((word & lowSevenBits) ^ repeated(0x2e)) &+ lowSevenBits) & ~word
+        return notNameByte(word) & ~dot
+    }
+
     /// Bytes outside 0x21...0x7e, and `#`: what ends or spoils a request target.
     @inline(__always)
     static func notTargetByte(_ word: UInt64) -> UInt64 {
@@ -64,6 +71,40 @@ enum ByteScan {
     @inline(__always)
     static func isValue(_ byte: UInt8) -> Bool {
         byte >= 0x20 ? byte != 0x7f : byte == 0x09
+    }
+
+    /// The number that the first bytes of a word spell; `nil` when one of them is no digit.
+    ///
+    /// - Parameter digits: 1...8.
+    @inline(__always)
+    static func decimal(_ word: UInt64, digits: Int) -> UInt64? {
+        // Digits to the top, zeros before them; then pairs, fours and all eight are joined.
+        let missing = UInt64(64 &- digits &* 8)
+        let text = word &<< missing | repeated(0x30) & (1 &<< missing &- 1)
+        let value = text &- repeated(0x30)
+        let tooLarge = (value &+ repeated(0x76)) | value
+        guard tooLarge & highBits == 0 else { return nil }
+        let pairs = (value &* 10 &+ value >> 8) & 0x00ff_00ff_00ff_00ff
+        let fours = (pairs &* 100 &+ pairs >> 16) & 0x0000_ffff_0000_ffff
+        return (fours &* 10_000 &+ fours >> 32) & 0xffff_ffff
+    }
+
+    /// Whether a byte of a path ends it or needs a second look.
+    static func isNotable(_ byte: UInt8) -> Bool {
+        byte == 0x3f || byte == 0x2e || byte == 0x25 || byte == 0x5c
+    }
+
+    /// Whether JSON text of ASCII must escape a byte.
+    static func isEscaped(_ byte: UInt8) -> Bool {
+        byte < 0x20 || byte >= 0x7f || byte == 0x22 || byte == 0x5c
+    }
+
+    /// Every letter of a word in lower case, ASCII only.
+    @inline(__always)
+    static func lower(_ word: UInt64) -> UInt64 {
+        let low = word & lowSevenBits
+        let upper = (low &+ repeated(0x3f)) & ~(low &+ repeated(0x25)) & ~word & highBits
+        return word | upper >> 2
     }
 
     /// The byte in lower case, ASCII only.
@@ -105,16 +146,16 @@ extension RawSpan {
     }
 
     /// Whether the range equals `text`, which is lower case, without regard to ASCII case.
-    @inline(never)
     func equalsIgnoringCase(_ offset: Int, _ count: Int, _ text: StaticString) -> Bool {
         guard count == text.utf8CodeUnitCount else { return false }
-        var index = 0
-        return text.withUTF8Span { expected in
+        return text.withUTF8Bytes { wanted in
+            var index = 0
             while index < count {
-                guard ByteScan.lower(byte(at: offset + index)) == expected[index] else {
-                    return false
-                }
-                index += 1
+                let mask =
+                    count &- index >= 8 ? UInt64.max : 1 &<< UInt64((count &- index) &* 8) &- 1
+                let given = ByteScan.lower(word(at: offset &+ index))
+                guard (given ^ wanted.word(at: index)) & mask == 0 else { return false }
+                index += 8
             }
             return true
         }

@@ -12,12 +12,10 @@ struct FieldLines: ~Copyable {
     var connectionKeepsAlive = false
     var connectionUpgrades = false
     var expectsContinue = false
+    /// The noted names that were read.
+    var present = HeaderMask()
 
-    enum Outcome {
-        case complete
-        case needMore
-        case fault(HTTP1Fault)
-    }
+    typealias Outcome = HTTP1Head.Outcome
 
     /// Reads lines from `start` until the empty one.
     mutating func read(
@@ -27,99 +25,147 @@ struct FieldLines: ~Copyable {
         _ limits: HeadLimits
     ) -> Outcome {
         let fieldMax = min(limits.fieldCountMax, fields.count)
+        let lineLimit = min(limits.fieldLineByteLimit, Int(UInt16.max) - 2)
+        let names = HeaderNames.known
         var at = start
-        while true {
-            guard at < bytes.byteCount else { return .needMore }
-            let first = bytes.byte(at: at)
-            if first == UInt8(ascii: "\r") {
-                guard at + 1 < bytes.byteCount else { return .needMore }
-                guard bytes.byte(at: at + 1) == UInt8(ascii: "\n") else {
-                    return .fault(.bareCarriageReturn)
-                }
-                end = at + 2
+        var index = 0
+        var present = HeaderMask()
+        while at < bytes.byteCount &- 1 {
+            if bytes.pair(at: at) == FieldLines.lineEnd {
+                count = index
+                self.present = present
+                end = at &+ 2
                 return .complete
             }
-            guard first != UInt8(ascii: "\n") else { return .fault(.bareLineFeed) }
-            guard first != UInt8(ascii: " "), first != UInt8(ascii: "\t") else {
-                return .fault(.foldedLine)
-            }
-            guard count < fieldMax else { return .fault(.fieldCountExceeded) }
-            switch readLine(bytes, at, limits) {
-            case .needMore: return .needMore
-            case .fault(let fault): return .fault(fault)
-            case .field(var field):
-                if field.id.decidesFraming || field.id.isHopByHop {
-                    if let fault = consider(&field, bytes) { return .fault(fault) }
+            let (colon, stop) = bytes.lineMarks(from: at)
+            // Whatever is not a plain line in full is looked at again, slowly. A blank at its start
+            // fails as a name does.
+            guard stop &- at <= lineLimit, stop < bytes.byteCount &- 1,
+                bytes.pair(at: stop) == FieldLines.lineEnd, colon > at, colon < stop,
+                index < fieldMax
+            else { break }
+            let id = names.identify(bytes, at, colon &- at)
+            let value = FieldLines.trimmed(bytes, colon &+ 1, stop)
+            var flags: HeaderField.Flags = []
+            if id == .other {
+                guard let found = FieldLines.tokenFlags(bytes, at, colon) else { break }
+                flags = found
+            } else if id.isNoted {
+                present.insert(id)
+                if id.isHopByHop { flags = .hopByHop }
+                if let fault = consider(id, value.start..<value.end, index, bytes) {
+                    return .fault(fault)
                 }
-                fields[count] = field
-                count += 1
-                at += Int(field.lineLength)
             }
+            fields[index] = HeaderField(
+                nameOffset: UInt32(truncatingIfNeeded: at),
+                valueOffset: UInt32(truncatingIfNeeded: value.start),
+                nameLength: UInt16(truncatingIfNeeded: colon &- at),
+                valueLength: UInt16(truncatingIfNeeded: value.end &- value.start),
+                lineLength: UInt16(truncatingIfNeeded: stop &+ 2 &- at),
+                id: id,
+                flags: flags
+            )
+            index &+= 1
+            at = stop &+ 2
         }
+        count = index
+        self.present = present
+        return conclude(bytes, at, fieldMax, limits)
     }
 
-    private enum Line {
-        case field(HeaderField)
-        case needMore
-        case fault(HTTP1Fault)
+    /// CR LF as `pair` reads it.
+    private static let lineEnd: UInt16 = 0x0a0d
+
+    /// What stands at `at` is no plain field line: the end of the head, a part of a line, or a
+    /// fault.
+    @inline(never)
+    private mutating func conclude(
+        _ bytes: RawSpan,
+        _ at: Int,
+        _ fieldMax: Int,
+        _ limits: HeadLimits
+    ) -> Outcome {
+        guard at < bytes.byteCount else { return .needMore }
+        switch bytes.byte(at: at) {
+        case UInt8(ascii: "\r"):
+            guard at + 1 < bytes.byteCount else { return .needMore }
+            guard bytes.byte(at: at + 1) == UInt8(ascii: "\n") else {
+                return .fault(.bareCarriageReturn)
+            }
+            end = at + 2
+            return .complete
+        case UInt8(ascii: "\n"): return .fault(.bareLineFeed)
+        case UInt8(ascii: " "), UInt8(ascii: "\t"): return .fault(.foldedLine)
+        default: break
+        }
+        guard count < fieldMax else { return .fault(.fieldCountExceeded) }
+        return FieldLines.examine(bytes, at, limits)
     }
 
-    private func readLine(_ bytes: RawSpan, _ start: Int, _ limits: HeadLimits) -> Line {
+    /// Says what is wrong with a line, or that it has not arrived in full.
+    private static func examine(_ bytes: RawSpan, _ start: Int, _ limits: HeadLimits) -> Outcome {
         var colon = start
-        var flags: HeaderField.Flags = []
-        while true {
-            guard colon < bytes.byteCount else {
-                return bytes.byteCount - start > limits.fieldLineByteLimit
-                    ? .fault(.fieldLineTooLong) : .needMore
-            }
-            let mask = ByteScan.notNameByte(bytes.word(at: colon))
-            guard mask != 0 else {
-                colon += 8
-                continue
-            }
-            colon += ByteScan.firstLane(mask)
-            guard colon < bytes.byteCount else { continue }
-            let byte = bytes.byte(at: colon)
-            if byte == UInt8(ascii: ":") { break }
-            guard ByteScan.isToken(byte) else { return .fault(FieldLines.nameFault(byte)) }
-            if byte == UInt8(ascii: "_") { flags.insert(.underscore) }
-            colon += 1
+        while colon < bytes.byteCount && ByteScan.isToken(bytes.byte(at: colon)) { colon += 1 }
+        guard colon < bytes.byteCount else {
+            return bytes.byteCount - start > limits.fieldLineByteLimit
+                ? .fault(.fieldLineTooLong) : .needMore
+        }
+        guard bytes.byte(at: colon) == UInt8(ascii: ":") else {
+            return .fault(FieldLines.nameFault(bytes.byte(at: colon)))
         }
         guard colon > start else { return .fault(.fieldNameEmpty) }
         let stop = bytes.firstControl(from: colon + 1)
         guard stop - start <= limits.fieldLineByteLimit else { return .fault(.fieldLineTooLong) }
-        guard stop + 1 < bytes.byteCount else {
-            return stop < bytes.byteCount && bytes.byte(at: stop) != UInt8(ascii: "\r")
-                ? .fault(FieldLines.valueFault(bytes.byte(at: stop))) : .needMore
-        }
+        guard stop < bytes.byteCount else { return .needMore }
         guard bytes.byte(at: stop) == UInt8(ascii: "\r") else {
             return .fault(FieldLines.valueFault(bytes.byte(at: stop)))
         }
-        guard bytes.byte(at: stop + 1) == UInt8(ascii: "\n") else {
-            return .fault(.bareCarriageReturn)
-        }
-        var field = FieldLines.field(bytes, start, colon, stop)
-        field.flags.formUnion(flags)
-        return .field(field)
+        guard stop + 1 < bytes.byteCount else { return .needMore }
+        return .fault(
+            bytes.byte(at: stop + 1) == UInt8(ascii: "\n") ? .fieldLineTooLong : .bareCarriageReturn
+        )
     }
 
-    private static func field(_ bytes: RawSpan, _ start: Int, _ colon: Int, _ stop: Int)
-        -> HeaderField
-    {
-        var valueStart = colon + 1
-        var valueEnd = stop
-        while valueStart < valueEnd && isBlank(bytes.byte(at: valueStart)) { valueStart += 1 }
-        while valueEnd > valueStart && isBlank(bytes.byte(at: valueEnd - 1)) { valueEnd -= 1 }
-        let id = HeaderID.identify(bytes, offset: start, count: colon - start)
-        return HeaderField(
-            nameOffset: UInt32(truncatingIfNeeded: start),
-            valueOffset: UInt32(truncatingIfNeeded: valueStart),
-            nameLength: UInt16(truncatingIfNeeded: colon - start),
-            valueLength: UInt16(truncatingIfNeeded: valueEnd - valueStart),
-            lineLength: UInt16(truncatingIfNeeded: stop + 2 - start),
-            id: id,
-            flags: id.isHopByHop ? .hopByHop : []
-        )
+    /// What is found in an unknown name, an underscore or nothing; `nil` when it is no token.
+    private static func tokenFlags(
+        _ bytes: RawSpan,
+        _ start: Int,
+        _ colon: Int
+    ) -> HeaderField.Flags? {
+        var flags: HeaderField.Flags = []
+        var at = start
+        while at < colon {
+            var mask = ByteScan.notNameByte(bytes.word(at: at))
+            if colon &- at < 8 { mask &= 1 &<< UInt64((colon &- at) &* 8) &- 1 }
+            guard mask != 0 else {
+                at += 8
+                continue
+            }
+            at += ByteScan.firstLane(mask)
+            let byte = bytes.byte(at: at)
+            guard ByteScan.isToken(byte) else { return nil }
+            if byte == UInt8(ascii: "_") { flags.insert(.underscore) }
+            at += 1
+        }
+        return flags
+    }
+
+    /// A value without the blanks around it.
+    @inline(__always)
+    private static func trimmed(_ bytes: RawSpan, _ start: Int, _ stop: Int) -> (
+        start: Int, end: Int
+    ) {
+        // One space before, none behind: nearly every line.
+        let lead = bytes.pair(at: start)
+        if lead & 0xff == 0x20 && lead >> 8 > 0x20 && bytes.byte(at: stop &- 1) > 0x20 {
+            return (start &+ 1, stop)
+        }
+        var start = start
+        var end = stop
+        while start < end && isBlank(bytes.byte(at: start)) { start &+= 1 }
+        while end > start && isBlank(bytes.byte(at: end &- 1)) { end &-= 1 }
+        return (start, end)
     }
 
     @inline(__always)
@@ -138,31 +184,32 @@ struct FieldLines: ~Copyable {
         byte == UInt8(ascii: "\n") ? .bareLineFeed : .fieldValueInvalid
     }
 
-    /// Reads a field that frames or routes the message.
-    private mutating func consider(_ field: inout HeaderField, _ bytes: RawSpan) -> HTTP1Fault? {
-        switch field.id {
+    /// Reads a field of a noted name: what frames or routes the message, or is for one hop.
+    private mutating func consider(
+        _ id: HeaderID,
+        _ value: Range<Int>,
+        _ index: Int,
+        _ bytes: RawSpan
+    ) -> HTTP1Fault? {
+        switch id {
         case .host:
             guard hostField < 0 else { return .hostDuplicate }
-            hostField = count
+            hostField = index
         case .contentLength:
             guard contentLength == nil else { return .contentLengthDuplicate }
-            guard let length = FieldLines.decimal(bytes, field) else {
+            guard let length = FieldLines.decimal(bytes, value) else {
                 return .contentLengthInvalid
             }
             contentLength = length
         case .transferEncoding:
             guard !hasTransferEncoding else { return .transferEncodingDuplicate }
             hasTransferEncoding = true
-            return FieldLines.codingFault(bytes, field)
-        case .connection: return considerConnection(bytes, field)
-        case .upgrade: upgradeField = count
+            return FieldLines.codingFault(bytes, value)
+        case .connection: return considerConnection(bytes, value)
+        case .upgrade: upgradeField = index
         case .expect:
             guard
-                bytes.equalsIgnoringCase(
-                    Int(field.valueOffset),
-                    Int(field.valueLength),
-                    "100-continue"
-                )
+                bytes.equalsIgnoringCase(value.lowerBound, value.count, "100-continue")
             else { return .expectationUnsupported }
             expectsContinue = true
         default: break
@@ -170,10 +217,16 @@ struct FieldLines: ~Copyable {
         return nil
     }
 
-    private static func decimal(_ bytes: RawSpan, _ field: HeaderField) -> UInt64? {
-        guard field.valueLength > 0 && field.valueLength <= 19 else { return nil }
+    private static func decimal(_ bytes: RawSpan, _ text: Range<Int>) -> UInt64? {
+        guard !text.isEmpty && text.count <= 19 else { return nil }
+        if text.count <= 8 {
+            return ByteScan.decimal(
+                bytes.word(at: text.lowerBound),
+                digits: text.count
+            )
+        }
         var value: UInt64 = 0
-        for offset in field.valueRange {
+        for offset in text {
             let digit = bytes.byte(at: offset) &- UInt8(ascii: "0")
             guard digit < 10 else { return nil }
             value = value &* 10 &+ UInt64(digit)
@@ -182,9 +235,9 @@ struct FieldLines: ~Copyable {
     }
 
     /// Only `chunked` alone is spoken.
-    private static func codingFault(_ bytes: RawSpan, _ field: HeaderField) -> HTTP1Fault? {
-        let start = Int(field.valueOffset)
-        let count = Int(field.valueLength)
+    private static func codingFault(_ bytes: RawSpan, _ value: Range<Int>) -> HTTP1Fault? {
+        let start = value.lowerBound
+        let count = value.count
         if bytes.equalsIgnoringCase(start, count, "chunked") { return nil }
         guard count > 7, bytes.equalsIgnoringCase(start + count - 7, 7, "chunked") else {
             return .transferEncodingInvalid
@@ -202,10 +255,10 @@ struct FieldLines: ~Copyable {
     /// Reads the list of `Connection` (RFC 9110 section 7.6.1).
     private mutating func considerConnection(
         _ bytes: RawSpan,
-        _ field: HeaderField
+        _ value: Range<Int>
     ) -> HTTP1Fault? {
-        var at = Int(field.valueOffset)
-        let end = at + Int(field.valueLength)
+        var at = value.lowerBound
+        let end = value.upperBound
         while at < end {
             while at < end
                 && (FieldLines.isBlank(bytes.byte(at: at)) || bytes.byte(at: at) == 0x2c)
@@ -249,10 +302,11 @@ struct FieldLines: ~Copyable {
     private static let nominationMax = 16
     /// How many fields `Connection` names by their own names.
     private var nominationCount = 0
+    /// Whether `Connection` names fields by their own names.
+    var hasNominations: Bool { nominationCount > 0 }
 
     /// Marks the fields that `Connection` names as meant for this hop only.
     func markNominated(_ bytes: RawSpan, _ fields: inout MutableSpan<HeaderField>) {
-        guard nominationCount > 0 else { return }
         for index in 0..<count where fields[index].id == .connection {
             markNominated(bytes, by: fields[index], &fields)
         }

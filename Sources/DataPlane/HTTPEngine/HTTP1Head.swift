@@ -1,6 +1,16 @@
 /// The heads of HTTP/1 messages (RFC 9112). Strict: whatever two readers could take differently is
 /// a fault.
 package enum HTTP1Head {
+    /// How reading a head ended.
+    package enum Outcome: BitwiseCopyable, Sendable {
+        /// It was read.
+        case complete
+        /// It is not complete yet.
+        case needMore
+        /// It is refused.
+        case fault(HTTP1Fault)
+    }
+
     /// Reads a request's head.
     ///
     /// - Parameters:
@@ -12,6 +22,20 @@ package enum HTTP1Head {
         limits: HeadLimits
     ) -> RequestParse {
         var head = HTTP1RequestHead()
+        return switch read(&head, bytes, &fields, limits) {
+        case .complete: .head(head)
+        case .needMore: .needMore
+        case .fault(let fault): .fault(fault)
+        }
+    }
+
+    /// Reads a request's head into `head`, which is a new one.
+    static func read(
+        _ head: inout HTTP1RequestHead,
+        _ bytes: RawSpan,
+        _ fields: inout MutableSpan<HeaderField>,
+        _ limits: HeadLimits
+    ) -> Outcome {
         switch RequestLine.read(bytes, into: &head, limits) {
         case .needMore: return overLimit(bytes, limits) ? .fault(.headTooLarge) : .needMore
         case .fault(let fault): return .fault(fault)
@@ -24,7 +48,7 @@ package enum HTTP1Head {
             }
             guard lines.end <= limits.headByteLimit else { return .fault(.headTooLarge) }
             if let fault = conclude(&head, lines, bytes, &fields, limits) { return .fault(fault) }
-            return .head(head)
+            return .complete
         }
     }
 
@@ -40,6 +64,8 @@ package enum HTTP1Head {
         _ limits: HeadLimits
     ) -> HTTP1Fault? {
         head.fieldCount = lines.count
+        head.present = lines.present
+        head.hasNominations = lines.hasNominations
         head.headByteCount = lines.end
         head.hostField = lines.hostField
         head.upgradeField = lines.upgradeField
@@ -48,7 +74,7 @@ package enum HTTP1Head {
         head.keepAlive =
             head.minorVersion == 1
             ? !lines.connectionCloses : lines.connectionKeepsAlive && !lines.connectionCloses
-        lines.markNominated(bytes, &fields)
+        if lines.hasNominations { lines.markNominated(bytes, &fields) }
         if let fault = frame(&head, lines, limits) { return fault }
         return address(&head, bytes, fields)
     }
@@ -104,6 +130,21 @@ package enum HTTP1Head {
         limits: HeadLimits
     ) -> ResponseParse {
         var head = HTTP1ResponseHead()
+        return switch read(&head, bytes, requestIsHead: requestIsHead, &fields, limits) {
+        case .complete: .head(head)
+        case .needMore: .needMore
+        case .fault(let fault): .fault(fault)
+        }
+    }
+
+    /// Reads a response's head into `head`, which is a new one.
+    static func read(
+        _ head: inout HTTP1ResponseHead,
+        _ bytes: RawSpan,
+        requestIsHead: Bool,
+        _ fields: inout MutableSpan<HeaderField>,
+        _ limits: HeadLimits
+    ) -> Outcome {
         switch StatusLine.read(bytes, into: &head, limits) {
         case .needMore: return overLimit(bytes, limits) ? .fault(.headTooLarge) : .needMore
         case .fault(let fault): return .fault(fault)
@@ -118,6 +159,8 @@ package enum HTTP1Head {
             guard lines.end <= limits.headByteLimit else { return .fault(.headTooLarge) }
             head.statusLineLength = lineEnd
             head.fieldCount = lines.count
+            head.present = lines.present
+            head.hasNominations = lines.hasNominations
             head.headByteCount = lines.end
             head.upgradeField = lines.upgradeField
             head.hasUpgrade = lines.connectionUpgrades && lines.upgradeField >= 0
@@ -125,8 +168,9 @@ package enum HTTP1Head {
                 head.minorVersion == 1
                 ? !lines.connectionCloses
                 : lines.connectionKeepsAlive && !lines.connectionCloses
-            lines.markNominated(bytes, &fields)
-            return frame(&head, lines, requestIsHead)
+            if lines.hasNominations { lines.markNominated(bytes, &fields) }
+            if let fault = frame(&head, lines, requestIsHead) { return .fault(fault) }
+            return .complete
         }
     }
 
@@ -135,12 +179,12 @@ package enum HTTP1Head {
         _ head: inout HTTP1ResponseHead,
         _ lines: borrowing FieldLines,
         _ requestIsHead: Bool
-    ) -> ResponseParse {
+    ) -> HTTP1Fault? {
         if lines.hasTransferEncoding && lines.contentLength != nil {
-            return .fault(.lengthAndTransferEncoding)
+            return .lengthAndTransferEncoding
         }
         if lines.hasTransferEncoding && head.minorVersion == 0 {
-            return .fault(.transferEncodingInHTTP10)
+            return .transferEncodingInHTTP10
         }
         if head.status < 200 || head.status == 204 {
             // A body announced where none may be: what follows cannot be told from a head.
@@ -156,7 +200,7 @@ package enum HTTP1Head {
             head.framing = .untilClose
             head.keepAlive = false
         }
-        return .head(head)
+        return nil
     }
 }
 
@@ -170,14 +214,27 @@ enum StartLineOutcome {
 
 /// `HTTP-version SP status-code SP [reason-phrase]` (RFC 9112 section 4).
 enum StatusLine {
+    /// `HTTP/1.1` and ` 200 OK` with CR, the first byte in the lowest bits: nearly every response.
+    private static let http11: UInt64 = 0x312e_312f_5054_5448
+    private static let okay: UInt64 = 0x0d4b_4f20_3030_3220
+    /// `HTTP/1.`, the first byte in the second lowest bits.
+    private static let version: UInt64 = 0x2e31_2f50_5454_4800
+
     static func read(
         _ bytes: RawSpan,
         into head: inout HTTP1ResponseHead,
         _ limits: HeadLimits
     ) -> StartLineOutcome {
         guard bytes.byteCount >= 12 else { return .needMore }
-        guard bytes.equalsIgnoringCase(0, 7, "http/1."), bytes.byte(at: 0) == UInt8(ascii: "H")
-        else { return .fault(.versionInvalid) }
+        if bytes.byteCount >= 24, bytes.word(at: 0) == StatusLine.http11,
+            bytes.word(at: 8) == StatusLine.okay, bytes.pair(at: 15) == 0x0a0d
+        {
+            head.status = 200
+            head.reasonOffset = 13
+            head.reasonLength = 2
+            return limits.startLineByteLimit >= 15 ? .complete(17) : .fault(.startLineTooLong)
+        }
+        guard bytes.word(at: 0) << 8 == StatusLine.version else { return .fault(.versionInvalid) }
         let minor = bytes.byte(at: 7) &- UInt8(ascii: "0")
         guard minor < 2 else { return .fault(.versionUnsupported) }
         head.minorVersion = minor
@@ -190,7 +247,7 @@ enum StatusLine {
         }
         guard status >= 100 else { return .fault(.statusInvalid) }
         head.status = status
-        let stop = bytes.firstControl(from: 12)
+        let stop = bytes.lineMarks(from: 12).stop
         guard stop <= limits.startLineByteLimit else { return .fault(.startLineTooLong) }
         guard stop < bytes.byteCount else { return .needMore }
         guard bytes.byte(at: stop) == UInt8(ascii: "\r") else {

@@ -48,8 +48,18 @@ package struct HTTP1RequestHead: BitwiseCopyable, Sendable, Equatable {
     package var upgradeField = -1
     /// Fields written to the table.
     package var fieldCount = 0
+    /// The names among the fields that the parser notes: those up to `x-request-id`.
+    package var present = HeaderMask()
+    /// `Connection` names fields of its own.
+    package var hasNominations = false
     /// Bytes of the head with its final empty line.
     package var headByteCount = 0
+
+    /// Whether request line and fields, `Host` among them, may stand in another request as they are.
+    var isVerbatim: Bool {
+        targetForm == .origin && minorVersion == 1 && methodOffset == 0 && hostField >= 0
+            && !hasNominations
+    }
 }
 
 /// What a call of the request parser found.

@@ -20,6 +20,10 @@ package struct HTTP1ResponseHead: BitwiseCopyable, Sendable, Equatable {
     package var upgradeField = -1
     /// Fields written to the table.
     package var fieldCount = 0
+    /// The names among the fields that the parser notes: those up to `x-request-id`.
+    package var present = HeaderMask()
+    /// `Connection` names fields of its own.
+    package var hasNominations = false
     /// Bytes of the head with its final empty line.
     package var headByteCount = 0
 

@@ -1,4 +1,5 @@
-/// A header field name the engine knows. The first ones decide how a message is framed or routed.
+/// A header field name the engine knows. The first ones, up to `x-request-id`, decide how a message is
+/// framed, routed and passed on.
 package enum HeaderID: UInt8, BitwiseCopyable, Sendable, CaseIterable {
     /// Any other name; its text is in the buffer.
     case other
@@ -38,6 +39,8 @@ package enum HeaderID: UInt8, BitwiseCopyable, Sendable, CaseIterable {
     case xForwardedPort
     /// `x-real-ip`.
     case xRealIP
+    /// `forwarded`.
+    case forwarded
     /// `x-request-id`.
     case xRequestID
     /// `user-agent`.
@@ -70,8 +73,6 @@ package enum HeaderID: UInt8, BitwiseCopyable, Sendable, CaseIterable {
     case setCookie
     /// `via`.
     case via
-    /// `forwarded`.
-    case forwarded
     /// `location`.
     case location
     /// `referer`.
@@ -114,20 +115,56 @@ package enum HeaderID: UInt8, BitwiseCopyable, Sendable, CaseIterable {
     case secFetchSite
     /// `sec-fetch-dest`.
     case secFetchDest
+    /// `dnt`.
+    case dnt
+    /// `upgrade-insecure-requests`.
+    case upgradeInsecureRequests
+    /// `priority`.
+    case priority
+    /// `sec-fetch-user`.
+    case secFetchUser
+    /// `sec-ch-ua`.
+    case secCHUA
+    /// `sec-ch-ua-mobile`.
+    case secCHUAMobile
+    /// `sec-ch-ua-platform`.
+    case secCHUAPlatform
+    /// `x-requested-with`.
+    case xRequestedWith
+    /// `content-disposition`.
+    case contentDisposition
+    /// `content-language`.
+    case contentLanguage
+    /// `content-security-policy`.
+    case contentSecurityPolicy
+    /// `strict-transport-security`.
+    case strictTransportSecurity
+    /// `x-content-type-options`.
+    case xContentTypeOptions
+    /// `x-frame-options`.
+    case xFrameOptions
+    /// `alt-svc`.
+    case altSvc
+    /// `access-control-allow-origin`.
+    case accessControlAllowOrigin
 
-    /// Whether the head parser must look at the value itself.
+    /// Whether the head parser must look at more than the name: it is unknown, frames the message, is
+    /// meant for one hop, or its presence is asked for. These come first.
     @inline(__always)
-    var decidesFraming: Bool { rawValue &- 1 < HeaderID.expect.rawValue }
+    var isNoted: Bool { rawValue <= HeaderID.xRequestID.rawValue }
+
+    /// The names for one hop only, as a set.
+    @inline(__always)
+    static var hopByHop: HeaderMask {
+        HeaderMask(.transferEncoding) | HeaderMask(.connection) | HeaderMask(.upgrade)
+            | HeaderMask(.keepAlive) | HeaderMask(.te) | HeaderMask(.proxyConnection)
+            | HeaderMask(.proxyAuthorization) | HeaderMask(.proxyAuthenticate)
+            | HeaderMask(.http2Settings)
+    }
 
     /// Whether the field is for one hop only by its name alone (RFC 9110 section 7.6.1).
-    package var isHopByHop: Bool {
-        switch self {
-        case .transferEncoding, .connection, .upgrade, .keepAlive, .te, .proxyConnection,
-            .proxyAuthorization, .proxyAuthenticate, .http2Settings:
-            true
-        default: false
-        }
-    }
+    @inline(__always)
+    package var isHopByHop: Bool { HeaderID.hopByHop.contains(self) }
 
     /// The name in lower case; empty for `other`.
     package var name: StaticString {
@@ -189,6 +226,22 @@ package enum HeaderID: UInt8, BitwiseCopyable, Sendable, CaseIterable {
         case .secFetchMode: "sec-fetch-mode"
         case .secFetchSite: "sec-fetch-site"
         case .secFetchDest: "sec-fetch-dest"
+        case .dnt: "dnt"
+        case .upgradeInsecureRequests: "upgrade-insecure-requests"
+        case .priority: "priority"
+        case .secFetchUser: "sec-fetch-user"
+        case .secCHUA: "sec-ch-ua"
+        case .secCHUAMobile: "sec-ch-ua-mobile"
+        case .secCHUAPlatform: "sec-ch-ua-platform"
+        case .xRequestedWith: "x-requested-with"
+        case .contentDisposition: "content-disposition"
+        case .contentLanguage: "content-language"
+        case .contentSecurityPolicy: "content-security-policy"
+        case .strictTransportSecurity: "strict-transport-security"
+        case .xContentTypeOptions: "x-content-type-options"
+        case .xFrameOptions: "x-frame-options"
+        case .altSvc: "alt-svc"
+        case .accessControlAllowOrigin: "access-control-allow-origin"
         }
     }
 }

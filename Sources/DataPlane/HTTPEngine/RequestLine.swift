@@ -15,14 +15,19 @@ enum RequestLine {
             at = 2
         }
         let methodStart = at
-        while at < bytes.byteCount && ByteScan.isToken(bytes.byte(at: at)) { at += 1 }
-        guard at < bytes.byteCount else { return short(bytes, limits) }
-        guard at > methodStart, bytes.byte(at: at) == UInt8(ascii: " ") else {
-            return .fault(.methodInvalid)
+        let space = ByteScan.equal(bytes.word(at: at), to: UInt8(ascii: " "))
+        at += space == 0 ? 0 : ByteScan.firstLane(space)
+        head.method = HTTPMethod.identify(bytes, offset: methodStart, count: at - methodStart)
+        if head.method == .other {
+            at = methodStart
+            while at < bytes.byteCount && ByteScan.isToken(bytes.byte(at: at)) { at += 1 }
+            guard at < bytes.byteCount else { return short(bytes, limits) }
+            guard at > methodStart, bytes.byte(at: at) == UInt8(ascii: " ") else {
+                return .fault(.methodInvalid)
+            }
         }
         head.methodOffset = methodStart
         head.methodLength = at - methodStart
-        head.method = HTTPMethod.identify(bytes, offset: methodStart, count: at - methodStart)
         at += 1
         let targetStart = at
         while at < bytes.byteCount {
@@ -54,16 +59,27 @@ enum RequestLine {
         bytes.byteCount > limits.startLineByteLimit ? .fault(.startLineTooLong) : .needMore
     }
 
+    /// `HTTP/1.1`, the first byte in the lowest bits.
+    private static let http11: UInt64 = 0x312e_312f_5054_5448
+
+    @inline(__always)
     private static func version(
         _ bytes: RawSpan,
         _ start: Int,
         _ head: inout HTTP1RequestHead
     ) -> StartLineOutcome {
-        let expected: StaticString = "HTTP/"
         let available = min(bytes.byteCount - start, 10)
-        let prefixMatches = expected.withUTF8Span { text in
-            for offset in 0..<min(available, 5) where bytes.byte(at: start + offset) != text[offset]
-            {
+        if available == 10, bytes.pair(at: start + 8) == 0x0a0d {
+            let word = bytes.word(at: start)
+            if word == RequestLine.http11 || word == RequestLine.http11 &- 1 << 56 {
+                head.minorVersion = word == RequestLine.http11 ? 1 : 0
+                return .complete(start + 10)
+            }
+        }
+        let expected: StaticString = "HTTP/"
+        let prefixMatches = expected.withUTF8Bytes { text in
+            for offset in 0..<min(available, 5)
+            where bytes.byte(at: start + offset) != text.byte(at: offset) {
                 return false
             }
             return true
@@ -143,6 +159,7 @@ enum RequestLine {
     /// Whether bytes are `host[:port]` without user information (RFC 3986 section 3.2).
     static func isAuthority(_ bytes: RawSpan, _ range: Range<Int>, mayBeEmpty: Bool) -> Bool {
         guard !range.isEmpty else { return mayBeEmpty }
+        if bytes.firstNotHost(range) == range.upperBound { return true }
         var at = range.lowerBound
         if bytes.byte(at: at) == UInt8(ascii: "[") {
             at += 1
@@ -152,7 +169,7 @@ enum RequestLine {
             else { return false }
             at += 1
         } else {
-            while at < range.upperBound && isHostByte(bytes.byte(at: at)) { at += 1 }
+            at = hostEnd(bytes, range)
             guard at > range.lowerBound else { return false }
         }
         guard at < range.upperBound else { return true }
@@ -168,6 +185,15 @@ enum RequestLine {
             at += 1
         }
         return port <= 65_535
+    }
+
+    /// Where the first byte stands that no host name has.
+    private static func hostEnd(_ bytes: RawSpan, _ range: Range<Int>) -> Int {
+        var at = bytes.firstNotHost(range)
+        while at < range.upperBound && isHostByte(bytes.byte(at: at)) {
+            at = bytes.firstNotHost((at + 1)..<range.upperBound)
+        }
+        return at
     }
 
     private static func isHostByte(_ byte: UInt8) -> Bool {

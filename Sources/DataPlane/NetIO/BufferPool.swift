@@ -66,12 +66,14 @@
         package var isSome: Bool { number != 0 }
     }
 
+    @inline(__always)
     func pointer(_ block: Block) -> UnsafeMutableRawPointer {
         precondition(block.number >= 1 && Int(block.number) <= touchedCount)
         return unsafe region + (Int(block.number) - 1) * BufferPool.blockByteCount
     }
 
     /// Bytes of a block.
+    @inline(__always)
     @_lifetime(immortal)
     package func bytes(_ block: Block, _ start: Int, _ byteCount: Int) -> RawSpan {
         precondition(start >= 0 && byteCount >= 0 && start + byteCount <= BufferPool.blockByteCount)
@@ -80,6 +82,7 @@
     }
 
     /// Bytes of a block, to be written. No other span of them may be in use.
+    @inline(__always)
     @_lifetime(immortal)
     package func mutableBytes(_ block: Block, _ start: Int, _ byteCount: Int) -> MutableRawSpan {
         precondition(start >= 0 && byteCount >= 0 && start + byteCount <= BufferPool.blockByteCount)
@@ -101,6 +104,7 @@
     }
 
     /// Elements of plain type in a block. `byteOffset` must be aligned for them.
+    @inline(__always)
     @_lifetime(immortal)
     package func elements<T: BitwiseCopyable>(
         _ block: Block,
@@ -113,6 +117,7 @@
     }
 
     /// Elements of plain type in a block, to be written.
+    @inline(__always)
     @_lifetime(immortal)
     package func mutableElements<T: BitwiseCopyable>(
         _ block: Block,
@@ -125,6 +130,7 @@
         return unsafe _overrideLifetime(span, copying: ())
     }
 
+    @inline(__always)
     private func typed<T: BitwiseCopyable>(
         _ block: Block,
         _ byteOffset: Int,

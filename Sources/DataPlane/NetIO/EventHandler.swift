@@ -73,4 +73,10 @@ open class EventHandler {
 
     /// Milliseconds until this handler wants a turn at the latest; -1 for no matter.
     open func waitMilliseconds() -> Int32 { -1 }
+
+    /// The shorter of two waits in milliseconds; -1 is no end.
+    package static func sooner(_ one: Int32, _ other: Int32) -> Int32 {
+        if one < 0 { return other }
+        return other < 0 ? one : min(one, other)
+    }
 }

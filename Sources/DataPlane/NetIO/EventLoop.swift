@@ -25,6 +25,8 @@ import Synchronization
     private let isWoken = Atomic<Bool>(false)
     private let isStopped = Atomic<Bool>(false)
     private var handlers: [EventHandler] = []
+    /// The handlers again, not counted as references: an event costs no reference count.
+    private var targets: [Unmanaged<EventHandler>] = unsafe []
     private var handlerCount: UInt8 = 0
 
     /// Makes a loop; it does nothing until `run`.
@@ -150,6 +152,7 @@ import Synchronization
 
     /// Lets go of all handlers, which hold the loop; for the end of the loop's thread.
     package func dispose() {
+        unsafe targets.removeAll()
         handlers.removeAll()
     }
 
@@ -159,11 +162,14 @@ import Synchronization
         return handlerCount - 1
     }
 
-    func register(_ handler: EventHandler) { handlers.append(handler) }
+    func register(_ handler: EventHandler) {
+        handlers.append(handler)
+        unsafe targets.append(Unmanaged.passUnretained(handler))
+    }
 
     private func dispatch(_ tag: UInt64, _ readiness: Readiness) {
         let token = EventToken(rawValue: tag)
-        handlers[token.handler].ready(token, readiness)
+        unsafe targets[token.handler]._withUnsafeGuaranteedRef { $0.ready(token, readiness) }
     }
 
     private func readMailbox() {
@@ -175,10 +181,7 @@ import Synchronization
     /// How long the next wait may last, by all handlers' timers.
     package func waitMilliseconds() -> Int32 {
         var least: Int32 = -1
-        for handler in handlers {
-            let wanted = handler.waitMilliseconds()
-            if wanted >= 0 && (least < 0 || wanted < least) { least = wanted }
-        }
+        for handler in handlers { least = EventHandler.sooner(least, handler.waitMilliseconds()) }
         return least
     }
 }

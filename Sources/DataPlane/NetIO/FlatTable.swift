@@ -1,6 +1,9 @@
 /// Rows of plain values inside a `FlatArena`: a view of memory that somebody else owns, itself a
 /// plain value. Whoever reads it keeps the arena alive.
-@safe package struct FlatTable<Row: BitwiseCopyable>: BitwiseCopyable {
+@safe
+package struct FlatTable<Row: BitwiseCopyable & Sendable>: BitwiseCopyable, @unchecked Sendable {
+    // SAFETY: rows are never changed once they are in a table.
+
     private let base: UnsafePointer<Row>?
     /// How many rows there are.
     package let count: Int
@@ -14,6 +17,14 @@
     fileprivate init(base: UnsafePointer<Row>, count: Int) {
         unsafe self.base = unsafe base
         self.count = count
+    }
+
+    /// Copies rows to memory that is never freed, for tables that live as long as the process.
+    package static func permanent(_ rows: [Row]) -> FlatTable {
+        var arena = FlatArena()
+        let table = arena.table(rows)
+        arena.keepForever()
+        return table
     }
 
     /// A row.
@@ -52,8 +63,12 @@ extension FlatTable<UInt8> {
         unsafe allocations.forEach { allocation in unsafe allocation.deallocate() }
     }
 
+    fileprivate mutating func keepForever() {
+        unsafe allocations.removeAll()
+    }
+
     /// Copies rows in and returns them as a table.
-    package mutating func table<Row: BitwiseCopyable>(_ rows: [Row]) -> FlatTable<Row> {
+    package mutating func table<Row: BitwiseCopyable & Sendable>(_ rows: [Row]) -> FlatTable<Row> {
         guard !rows.isEmpty else { return FlatTable() }
         let pointer = UnsafeMutablePointer<Row>.allocate(capacity: rows.count)
         unsafe rows.withUnsafeBufferPointer { source in

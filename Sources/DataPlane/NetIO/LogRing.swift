@@ -13,8 +13,7 @@ import Synchronization
     /// Blocks of a ring.
     private static let blockCount = 32
 
-    private let blocks: UnsafeMutableRawPointer
-    private let lengths: UnsafeMutablePointer<Int>
+    private let blocks: [ScratchBuffer]
     private let head = Atomic<Int>(0)
     private let tail = Atomic<Int>(0)
     private let wakeup: LogWakeup
@@ -24,37 +23,26 @@ import Synchronization
     /// Makes a ring whose writer is woken through `wakeup`.
     init(wakeup: LogWakeup) {
         self.wakeup = wakeup
-        unsafe blocks = .allocate(
-            byteCount: LogRing.blockCount * LogRing.blockByteCount,
-            alignment: 64
-        )
-        unsafe lengths = .allocate(capacity: LogRing.blockCount)
-    }
-
-    deinit {
-        unsafe blocks.deallocate()
-        unsafe lengths.deallocate()
+        blocks = (0..<LogRing.blockCount).map { _ in
+            ScratchBuffer(capacity: LogRing.blockByteCount)
+        }
     }
 
     /// Bytes dropped so far.
     package var droppedByteCount: UInt64 { dropped.load(ordering: .relaxed) }
 
-    /// Hands text over; for the worker. At most one block's worth.
-    package func put(_ text: RawSpan) {
-        precondition(text.byteCount <= LogRing.blockByteCount)
+    /// Hands text over and leaves `text` empty; for the worker. When the writer is behind, the text
+    /// is dropped.
+    ///
+    /// - Parameter text: of `blockByteCount` capacity.
+    package func put(_ text: ScratchBuffer) {
+        defer { text.reset() }
         let position = tail.load(ordering: .relaxed)
         guard position - head.load(ordering: .acquiring) < LogRing.blockCount else {
-            dropped.wrappingAdd(UInt64(text.byteCount), ordering: .relaxed)
+            dropped.wrappingAdd(UInt64(text.count), ordering: .relaxed)
             return
         }
-        let place = position % LogRing.blockCount
-        unsafe text.withUnsafeBytes { source in
-            unsafe (blocks + place * LogRing.blockByteCount).copyMemory(
-                from: source.baseAddress.unsafelyUnwrapped,
-                byteCount: text.byteCount
-            )
-        }
-        unsafe lengths[place] = text.byteCount
+        blocks[position % LogRing.blockCount].exchangeContents(with: text)
         tail.store(position + 1, ordering: .releasing)
         wakeup.wakeup.signal()
     }
@@ -63,15 +51,10 @@ import Synchronization
     fileprivate func drain(to fd: Int32) {
         var position = head.load(ordering: .relaxed)
         while position < tail.load(ordering: .acquiring) {
-            let place = position % LogRing.blockCount
-            let length = unsafe lengths[place]
+            let block = blocks[position % LogRing.blockCount]
             var sent = 0
-            while sent < length {
-                let count = unsafe SystemCall.write(
-                    fd,
-                    blocks + place * LogRing.blockByteCount + sent,
-                    length - sent
-                )
+            while sent < block.count {
+                let count = unsafe SystemCall.write(fd, block.memory + sent, block.count - sent)
                 if count == -Int(Errno.interrupted.rawValue) { continue }
                 guard count > 0 else { break }
                 sent += count

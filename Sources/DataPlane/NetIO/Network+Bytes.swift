@@ -27,6 +27,7 @@ extension Network {
     private static let interrupted = -4
 
     /// Receives into a scratch region at `offset`, at most `byteLimit` bytes.
+    @inline(__always)
     package func receive(
         _ fd: Int32,
         into scratch: ScratchBuffer,
@@ -61,6 +62,17 @@ extension Network {
             return (sent, .failed(Errno(Int32(-count))))
         }
         return (sent, .sent)
+    }
+
+    /// Tries to send bytes in one call.
+    ///
+    /// - Returns: how many the socket took; 0 or less when it took none.
+    @inline(__always)
+    package func sendOnce(_ fd: Int32, _ bytes: RawSpan) -> Int {
+        guard bytes.byteCount > 0 else { return 0 }
+        return unsafe bytes.withUnsafeBytes { source in
+            unsafe send(fd, source.baseAddress.unsafelyUnwrapped, bytes.byteCount)
+        }
     }
 
     /// Sends what a queue holds, as far as the socket takes it.

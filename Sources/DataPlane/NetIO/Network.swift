@@ -30,12 +30,14 @@ package struct Network {
     }
 
     /// Receives into a region (`recv(2)`). 0 is the end.
+    @inline(__always)
     func receive(_ fd: Int32, _ target: UnsafeMutableRawPointer, _ byteCount: Int) -> Int {
         if let simulation { return unsafe simulation.receive(fd, target, byteCount) }
         return unsafe SystemCall.receive(fd, target, byteCount)
     }
 
     /// Sends from a region (`send(2)`), without SIGPIPE.
+    @inline(__always)
     func send(_ fd: Int32, _ source: UnsafeRawPointer, _ byteCount: Int) -> Int {
         if let simulation { return unsafe simulation.send(fd, source, byteCount) }
         return unsafe SystemCall.send(fd, source, byteCount)

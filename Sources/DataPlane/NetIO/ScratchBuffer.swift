@@ -8,7 +8,7 @@
     /// Whether an append did not fit; the content is then incomplete.
     package private(set) var overflowed = false
 
-    private let base: UnsafeMutableRawPointer
+    private var base: UnsafeMutableRawPointer
 
     /// Reserves `capacity` bytes.
     package init(capacity: Int) {
@@ -24,6 +24,14 @@
         overflowed = false
     }
 
+    /// Exchanges contents with a buffer of the same capacity, without a copy.
+    package func exchangeContents(with other: ScratchBuffer) {
+        precondition(capacity == other.capacity)
+        unsafe swap(&base, &other.base)
+        swap(&count, &other.count)
+        swap(&overflowed, &other.overflowed)
+    }
+
     /// Takes back what was written past `count`.
     package func truncate(to count: Int) {
         precondition(count >= 0 && count <= self.count)
@@ -31,12 +39,14 @@
     }
 
     /// The written bytes from `start` on.
+    @inline(__always)
     @_lifetime(immortal)
     package func bytes(from start: Int = 0) -> RawSpan {
         bytes(start, count - start)
     }
 
     /// Some bytes of the region, written or not.
+    @inline(__always)
     @_lifetime(immortal)
     package func bytes(_ start: Int, _ byteCount: Int) -> RawSpan {
         precondition(start >= 0 && byteCount >= 0 && start + byteCount <= capacity)
@@ -45,6 +55,7 @@
     }
 
     /// Some bytes of the region, to be written in place. No other span of them may be in use.
+    @inline(__always)
     @_lifetime(immortal)
     package func mutableBytes(_ start: Int, _ byteCount: Int) -> MutableRawSpan {
         precondition(start >= 0 && byteCount >= 0 && start + byteCount <= capacity)
@@ -77,11 +88,38 @@
         count += length
     }
 
-    /// Appends constant text.
+    /// Appends some of a region's bytes. Short runs go over in steps of sixteen, which may read
+    /// and write past the run, within both regions.
+    package func append(_ bytes: RawSpan, _ range: Range<Int>) {
+        let length = range.upperBound &- range.lowerBound
+        guard length <= 128, range.lowerBound >= 0, range.upperBound <= bytes.byteCount &- 16,
+            count &+ length &+ 16 <= capacity
+        else {
+            append(bytes.extracting(range))
+            return
+        }
+        unsafe bytes.withUnsafeBytes { source in
+            let from = unsafe source.baseAddress.unsafelyUnwrapped + range.lowerBound
+            let to = unsafe base + count
+            var offset = 0
+            while offset < length {
+                let step = unsafe from.loadUnaligned(
+                    fromByteOffset: offset,
+                    as: SIMD16<UInt8>.self
+                )
+                unsafe to.storeBytes(of: step, toByteOffset: offset, as: SIMD16<UInt8>.self)
+                offset &+= 16
+            }
+        }
+        count &+= length
+    }
+
+    /// Appends constant text: its copy is a few stores where the call stands.
+    @inline(__always)
     package func append(_ text: StaticString) {
         guard reserve(text.utf8CodeUnitCount) else { return }
         unsafe (base + count).copyMemory(from: text.utf8Start, byteCount: text.utf8CodeUnitCount)
-        count += text.utf8CodeUnitCount
+        count &+= text.utf8CodeUnitCount
     }
 
     /// Appends the bytes of an array.
@@ -94,7 +132,23 @@
         unsafe append(text.utf8.span.bytes)
     }
 
+    /// Appends the first bytes of three words, the first in the lowest bits.
+    @inline(__always)
+    package func append(words: (UInt64, UInt64, UInt64), byteCount: Int) {
+        precondition(byteCount >= 0 && byteCount <= 24)
+        guard reserve(24) else { return }
+        unsafe base.storeBytes(of: words.0.littleEndian, toByteOffset: count, as: UInt64.self)
+        unsafe base.storeBytes(of: words.1.littleEndian, toByteOffset: count &+ 8, as: UInt64.self)
+        unsafe base.storeBytes(
+            of: words.2.littleEndian,
+            toByteOffset: count &+ 16,
+            as: UInt64.self
+        )
+        count &+= byteCount
+    }
+
     /// Appends one byte.
+    @inline(__always)
     package func append(byte: UInt8) {
         guard reserve(1) else { return }
         unsafe base.storeBytes(of: byte, toByteOffset: count, as: UInt8.self)
@@ -102,37 +156,103 @@
     }
 
     /// Appends a number in decimal.
+    @inline(__always)
     package func append(decimal value: UInt64) {
-        guard reserve(20) else { return }
-        if value < 10 {
-            unsafe base.storeBytes(
-                of: UInt8(ascii: "0") + UInt8(truncatingIfNeeded: value),
-                toByteOffset: count,
-                as: UInt8.self
-            )
-            count += 1
+        guard value < 10 else {
+            appendDigits(value)
             return
         }
+        append(byte: UInt8(truncatingIfNeeded: value) &+ UInt8(ascii: "0"))
+    }
+
+    /// Appends a number of two digits or more.
+    private func appendDigits(_ value: UInt64) {
+        guard reserve(20) else { return }
+        let digits = ScratchBuffer.digitCount(value)
         var rest = value
-        var bound: UInt64 = 10
-        var digits = 1
-        while rest >= bound {
-            digits += 1
+        var position = count &+ digits
+        while rest >= 100 {
+            let quotient = rest / 100
+            position &-= 2
+            unsafe put(pair: rest &- quotient &* 100, at: position)
+            rest = quotient
+        }
+        if rest >= 10 {
+            unsafe put(pair: rest, at: position &- 2)
+        } else {
+            unsafe put(digit: rest, at: position &- 1)
+        }
+        count &+= digits
+    }
+
+    /// Appends a number below 1,000 in three digits.
+    package func append(thousandths value: UInt64) {
+        precondition(value < 1_000)
+        guard reserve(3) else { return }
+        let hundreds = value / 100
+        unsafe put(digit: hundreds, at: count)
+        unsafe put(pair: value &- hundreds &* 100, at: count &+ 1)
+        count &+= 3
+    }
+
+    /// Appends the four octets of an IPv4 address, host byte order, with dots.
+    package func append(dotted bits: UInt32) {
+        guard reserve(16) else { return }
+        var position = count
+        for shift: UInt32 in [24, 16, 8, 0] {
+            let octet = UInt64(bits >> shift & 255)
+            if octet >= 100 {
+                let hundreds = octet / 100
+                unsafe put(digit: hundreds, at: position)
+                unsafe put(pair: octet &- hundreds &* 100, at: position &+ 1)
+                position &+= 3
+            } else if octet >= 10 {
+                unsafe put(pair: octet, at: position)
+                position &+= 2
+            } else {
+                unsafe put(digit: octet, at: position)
+                position &+= 1
+            }
+            unsafe base.storeBytes(of: UInt8(ascii: "."), toByteOffset: position, as: UInt8.self)
+            position &+= 1
+        }
+        count = position &- 1
+    }
+
+    /// Digits of a number of two digits or more.
+    private static func digitCount(_ value: UInt64) -> Int {
+        if value < 100 { return 2 }
+        if value < 1_000 { return 3 }
+        if value < 10_000 { return 4 }
+        var bound: UInt64 = 100_000
+        var digits = 5
+        while value >= bound {
+            digits &+= 1
             guard digits < 20 else { break }
             bound &*= 10
         }
-        var position = count + digits
-        while position > count {
-            position -= 1
-            let (quotient, digit) = rest.quotientAndRemainder(dividingBy: 10)
-            unsafe base.storeBytes(
-                of: UInt8(ascii: "0") + UInt8(truncatingIfNeeded: digit),
-                toByteOffset: position,
-                as: UInt8.self
-            )
-            rest = quotient
-        }
-        count += digits
+        return digits
+    }
+
+    @inline(__always)
+    @unsafe private func put(digit: UInt64, at position: Int) {
+        unsafe base.storeBytes(
+            of: UInt8(truncatingIfNeeded: digit) &+ UInt8(ascii: "0"),
+            toByteOffset: position,
+            as: UInt8.self
+        )
+    }
+
+    /// Two digits of a number below 100: 103/1024 is a tenth up to there.
+    @inline(__always)
+    @unsafe private func put(pair: UInt64, at position: Int) {
+        let tens = (pair &* 103) >> 10
+        let text = tens | (pair &- tens &* 10) << 8 | 0x3030
+        unsafe base.storeBytes(
+            of: UInt16(truncatingIfNeeded: text).littleEndian,
+            toByteOffset: position,
+            as: UInt16.self
+        )
     }
 
     /// Appends a number in lower-case hexadecimal, as few digits as needed.
@@ -147,31 +267,30 @@
     package func append(hexadecimal value: UInt64, digits: Int) {
         guard reserve(16) else { return }
         let shifted = value << UInt64(64 - 4 * digits)
-        let high = ScratchBuffer.hexadecimalText(UInt32(truncatingIfNeeded: shifted >> 32))
-        let low = ScratchBuffer.hexadecimalText(UInt32(truncatingIfNeeded: shifted))
+        let high = Digits32.text(UInt32(truncatingIfNeeded: shifted >> 32))
+        let low = Digits32.text(UInt32(truncatingIfNeeded: shifted))
         unsafe base.storeBytes(of: high, toByteOffset: count, as: UInt64.self)
         unsafe base.storeBytes(of: low, toByteOffset: count + 8, as: UInt64.self)
         count += digits
     }
 
-    /// Eight hexadecimal digits, the most significant in the lowest byte: nibbles are spread to
-    /// bytes, then `0` is added, and 39 more where a nibble is above 9.
+    /// Appends 32 digits.
     @inline(__always)
-    private static func hexadecimalText(_ value: UInt32) -> UInt64 {
-        var spread = UInt64(value.byteSwapped)
-        spread = (spread | spread << 16) & 0x0000_ffff_0000_ffff
-        spread = (spread | spread << 8) & 0x00ff_00ff_00ff_00ff
-        spread = (spread >> 4 | spread << 8) & 0x0f0f_0f0f_0f0f_0f0f
-        let above = (spread &+ 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101
-        return spread &+ 0x3030_3030_3030_3030 &+ above &* 39
+    package func append(digits: Digits32) {
+        guard reserve(32) else { return }
+        let words = digits.words
+        unsafe base.storeBytes(of: words.0, toByteOffset: count, as: UInt64.self)
+        unsafe base.storeBytes(of: words.1, toByteOffset: count &+ 8, as: UInt64.self)
+        unsafe base.storeBytes(of: words.2, toByteOffset: count &+ 16, as: UInt64.self)
+        unsafe base.storeBytes(of: words.3, toByteOffset: count &+ 24, as: UInt64.self)
+        count &+= 32
     }
 
+    @inline(__always)
     private func reserve(_ byteCount: Int) -> Bool {
-        guard count + byteCount <= capacity else {
-            overflowed = true
-            return false
-        }
-        return true
+        if count &+ byteCount <= capacity { return true }
+        overflowed = true
+        return false
     }
 
     /// The region's memory, for system calls within NetIO.

@@ -43,6 +43,8 @@ package struct Handle<Element>: Equatable, BitwiseCopyable, Sendable {
         self.capacity = capacity
         unsafe elements = .allocate(capacity: capacity)
         unsafe generations = .allocate(capacity: capacity)
+        unsafe generations.initialize(repeating: 0, count: capacity)
+        unsafe generations[0] = 2
         unsafe free = .allocate(capacity: capacity)
     }
 
@@ -55,6 +57,7 @@ package struct Handle<Element>: Equatable, BitwiseCopyable, Sendable {
     /// Takes a slot for `element`.
     ///
     /// - Returns: `nil` when the slab is full.
+    @inline(__always)
     package func insert(_ element: Element) -> Handle<Element>? {
         let index: Int
         if freeCount > 0 {
@@ -64,7 +67,6 @@ package struct Handle<Element>: Equatable, BitwiseCopyable, Sendable {
             guard touchedCount < capacity else { return nil }
             index = touchedCount
             touchedCount += 1
-            unsafe generations[index] = 0
         }
         unsafe generations[index] &+= 1
         unsafe (elements + index).initialize(to: element)
@@ -75,7 +77,8 @@ package struct Handle<Element>: Equatable, BitwiseCopyable, Sendable {
     /// Frees a slot. A stale handle is counted and otherwise ignored.
     package func remove(_ handle: Handle<Element>) {
         guard contains(handle) else { return }
-        unsafe generations[Int(handle.index)] &+= 1
+        let freed = handle.generation &+ 1
+        unsafe generations[Int(handle.index)] = freed == 0 ? 2 : freed
         unsafe free[freeCount] = handle.index
         freeCount += 1
         count -= 1
@@ -85,22 +88,20 @@ package struct Handle<Element>: Equatable, BitwiseCopyable, Sendable {
     @inline(__always)
     package func contains(_ handle: Handle<Element>) -> Bool {
         if isLive(handle) { return true }
-        countStale(handle)
+        if handle.isSome { countStale() }
         return false
     }
 
-    /// A handle that was ever given out names a touched slot, and has an odd generation.
+    /// A slot is free while its generation is even, and every handle given out has an odd one. `none`
+    /// has 0, which the slot it names never has.
     @inline(__always)
     private func isLive(_ handle: Handle<Element>) -> Bool {
-        unsafe UInt32(bitPattern: handle.index) < UInt32(truncatingIfNeeded: touchedCount)
-            && handle.generation & 1 == 1
-            && generations[Int(handle.index)] == handle.generation
+        let slot = Int(UInt32(bitPattern: handle.index))
+        return unsafe slot < capacity && generations[slot] == handle.generation
     }
 
     @inline(never)
-    private func countStale(_ handle: Handle<Element>) {
-        if handle.isSome { staleCount &+= 1 }
-    }
+    private func countStale() { staleCount &+= 1 }
 
     /// The element of a live handle, in place. A stale handle is a broken invariant and traps:
     /// callers that may hold one ask `contains` first.

@@ -5,7 +5,8 @@
 /// nothing either. Deadlines are rounded up to a tick. One thread owns it.
 package final class SlotTimers {
     /// Nanoseconds of a tick, about 16.8 ms: the precision of every timeout of the engine.
-    package static let tickNanoseconds: UInt64 = 1 << 24
+    package static let tickNanoseconds: UInt64 = 1 << tickBits
+    private static let tickBits: UInt64 = 24
     /// Ticks around the wheel, about 34 s; longer deadlines go around again.
     private static let slotCount = 2_048
     private static let none: Int32 = -1
@@ -34,12 +35,21 @@ package final class SlotTimers {
     }
 
     /// Sets a slot's deadline, monotonic nanoseconds; 0 for none.
+    @inline(__always)
     package func set(_ slot: Int32, _ deadlineNanoseconds: UInt64) {
         let index = Int(slot)
         deadlines[index] = deadlineNanoseconds
-        guard deadlineNanoseconds != 0 else { return }
+        // A place on the wheel that is early enough stays; none, which is 0, counts as the latest.
+        guard deadlineNanoseconds != 0,
+            armedAt[index] &- 1 > deadlineNanoseconds >> SlotTimers.tickBits
+        else { return }
+        arm(slot, deadlineNanoseconds)
+    }
+
+    @inline(never)
+    private func arm(_ slot: Int32, _ deadlineNanoseconds: UInt64) {
         let tick = max(deadlineNanoseconds / SlotTimers.tickNanoseconds + 1, lastTick + 1)
-        let armed = armedAt[index]
+        let armed = armedAt[Int(slot)]
         guard armed == 0 || tick < armed else { return }
         if armed != 0 { unlink(slot, armed) }
         link(slot, tick)

@@ -7,15 +7,21 @@ final class AccessLog {
     /// Text waits no longer than this before it is handed over, nanoseconds.
     private static let delayNanoseconds: UInt64 = 100_000_000
 
-    private let ring: LogRing
+    private let ring: LogRing?
+    /// Whether there is a log at all.
+    let isKept: Bool
     let text = ScratchBuffer(capacity: LogRing.blockByteCount)
     private var oldestNanoseconds: UInt64 = 0
     private var stampSecond: UInt64 = 0
     private let stamp = ScratchBuffer(capacity: 64)
 
-    init(ring: LogRing) { self.ring = ring }
+    init(ring: LogRing?) {
+        self.ring = ring
+        isKept = ring != nil
+    }
 
     /// Makes room for a line.
+    @inline(__always)
     func begin(nowNanoseconds: UInt64) {
         if text.count + AccessLog.lineByteLimit > text.capacity { handOver() }
         if text.count == 0 { oldestNanoseconds = nowNanoseconds }
@@ -40,21 +46,20 @@ final class AccessLog {
     /// Hands over what waits.
     func handOver() {
         guard text.count > 0 else { return }
-        ring.put(text.bytes())
-        text.reset()
+        ring?.put(text)
     }
 
     /// Writes a wall-clock time as RFC 3339 with milliseconds. The second's text is kept.
+    @inline(__always)
     func append(time nanoseconds: UInt64) {
         let second = nanoseconds / 1_000_000_000
         if second != stampSecond {
             stampSecond = second
             render(second)
         }
-        text.append(stamp.bytes())
-        text.append(byte: UInt8(ascii: "."))
-        let milliseconds = nanoseconds / 1_000_000 % 1_000
-        appendPadded(milliseconds, digits: 3, to: text)
+        text.append(stamp.bytes(0, stamp.capacity), 0..<stamp.count)
+        let milliseconds = (nanoseconds &- second &* 1_000_000_000) / 1_000_000
+        text.append(thousandths: milliseconds)
         text.append(byte: UInt8(ascii: "Z"))
     }
 
@@ -82,6 +87,7 @@ final class AccessLog {
         appendPadded(second / 60 % 60, digits: 2, to: stamp)
         stamp.append(":")
         appendPadded(second % 60, digits: 2, to: stamp)
+        stamp.append(".")
     }
 
     private func appendPadded(_ value: UInt64, digits: Int, to target: ScratchBuffer) {
@@ -93,19 +99,18 @@ final class AccessLog {
         target.append(decimal: value)
     }
 
-    /// Writes bytes from outside as the inside of a JSON string (RFC 8259 section 7), cut at
+    /// Writes some bytes from outside as the inside of a JSON string (RFC 8259 section 7), cut at
     /// `byteLimit`.
-    func append(escaped bytes: RawSpan, byteLimit: Int = 2_048) {
-        let count = min(bytes.byteCount, byteLimit)
-        var runStart = 0
-        for offset in 0..<count {
-            let byte = bytes.byte(at: offset)
-            guard byte < 0x20 || byte >= 0x7f || byte == 0x22 || byte == 0x5c else { continue }
-            text.append(bytes.extracting(runStart..<offset))
+    func append(escaped bytes: RawSpan, _ range: Range<Int>, byteLimit: Int = 2_048) {
+        let end = range.lowerBound + min(range.count, byteLimit)
+        var start = range.lowerBound
+        while true {
+            let stop = bytes.firstEscaped(start..<end)
+            text.append(bytes, start..<stop)
+            guard stop < end else { return }
             text.append("\\u00")
-            text.append(hexadecimal: UInt64(byte), digits: 2)
-            runStart = offset + 1
+            text.append(hexadecimal: UInt64(bytes.byte(at: stop)), digits: 2)
+            start = stop + 1
         }
-        text.append(bytes.extracting(runStart..<count))
     }
 }

@@ -58,6 +58,8 @@ package struct Connection: BitwiseCopyable {
     var entry: Int32 = -1
     var peer: SocketAddress
     var local: SocketAddress
+    /// The peer's text, for the access log and forwarding fields.
+    var peerText = AddressText()
     /// Bytes received and not parsed yet: a partial head, pipelined requests.
     var input = ByteQueue()
     /// Looks for the end of the head that `input` begins.

@@ -110,13 +110,14 @@ package struct TrafficRow: BitwiseCopyable, Sendable {
     /// Makes a row of zero.
     package init() {}
 
-    /// Counts an ended exchange.
-    mutating func count(status: UInt16, received: UInt64, sent: UInt64, nanoseconds: UInt64) {
-        requests[Int(min(status / 100, 5))] &+= 1
-        bytesReceived &+= received
-        bytesSent &+= sent
-        durationSum &+= nanoseconds
-        durations[TrafficRow.bucket(of: nanoseconds)] &+= 1
+    /// Counts an ended exchange, its duration in the bucket it falls in.
+    @inline(__always)
+    mutating func count(_ sample: TrafficSample, _ bucket: Int) {
+        requests[Int(min(sample.status / 100, 5))] &+= 1
+        bytesReceived &+= sample.bytesReceived
+        bytesSent &+= sample.bytesSent
+        durationSum &+= sample.nanoseconds
+        durations[bucket] &+= 1
     }
 
     /// Adds another worker's row.
@@ -130,7 +131,7 @@ package struct TrafficRow: BitwiseCopyable, Sendable {
 
     /// Twice-a-decade-and-a-bit buckets found by comparison: most requests take the first few.
     @inline(__always)
-    private static func bucket(of nanoseconds: UInt64) -> Int {
+    static func bucket(of nanoseconds: UInt64) -> Int {
         switch nanoseconds {
         case ...500_000: 0
         case ...1_000_000: 1
@@ -149,4 +150,12 @@ package struct TrafficRow: BitwiseCopyable, Sendable {
         default: 14
         }
     }
+}
+
+/// What an ended exchange is counted by.
+struct TrafficSample: BitwiseCopyable {
+    var status: UInt16
+    var bytesReceived: UInt64
+    var bytesSent: UInt64
+    var nanoseconds: UInt64
 }

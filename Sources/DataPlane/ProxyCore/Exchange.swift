@@ -21,6 +21,11 @@ package struct RequestHead: BitwiseCopyable {
     var isTLS = false
     var framing = BodyFraming.none
     var fieldCount: Int32 = 0
+    /// Bytes of request line and fields as they came by HTTP/1.1, when they may be passed on in one
+    /// piece where no field of `present` is to be left out; 0 when they may not.
+    var verbatimByteCount: Int32 = 0
+    /// The noted names among the fields that came.
+    var present = HeaderMask()
     /// Bytes of the block in use by head and appended text.
     var byteCount: Int32 = 0
 }
@@ -65,6 +70,8 @@ package struct Exchange: BitwiseCopyable {
         static let requestTrailers = Flags(rawValue: 1 << 15)
         /// The response has trailers.
         static let responseTrailers = Flags(rawValue: 1 << 16)
+        /// Its route's name is in the text of the view in force.
+        static let namesView = Flags(rawValue: 1 << 17)
     }
 
     var downstream: ConnectionHandle
@@ -96,8 +103,9 @@ package struct Exchange: BitwiseCopyable {
     var bytesReceived: UInt64 = 0
     var bytesSent: UInt64 = 0
     /// The request id: 128 bits.
-    var requestID: (UInt64, UInt64) = (0, 0)
+    var requestID = Digits32()
     var upstreamAddress = SocketAddress(.anyIPv6, 0)
+    var upstreamText = AddressText()
     /// Which filter replied, an index of the chain; -1 for none.
     var replier: Int16 = -1
     /// The authenticated consumer's number; -1 for none.
@@ -119,9 +127,9 @@ struct RoutedAction: BitwiseCopyable {
     /// Header operations copied to the block: the response's, then the request's.
     var responseOperationCount: Int32 = 0
     var requestOperationCount: Int32 = 0
-    /// The route's name, copied to the block.
-    var routeNameOffset: Int32 = 0
-    var routeNameLength: Int32 = 0
+    /// The route's name: in the text of the view in force, or copied to the block when another view
+    /// came.
+    var routeName = TextRange()
 }
 
 /// Where the parts of an exchange's block are.

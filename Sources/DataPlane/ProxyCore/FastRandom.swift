@@ -32,5 +32,7 @@ final class RequestIdentifiers {
         low = FastRandom(seed: seed ^ 0x1405_7b7e_f767_814f)
     }
 
-    func next() -> (UInt64, UInt64) { (high.next(), low.next()) }
+    /// The next id as 32 hexadecimal digits.
+    @inline(__always)
+    func next() -> Digits32 { Digits32(high.next(), low.next()) }
 }

@@ -159,6 +159,7 @@ public final class FilterContext {
         guard let start = proxy.append(path, to: exchange) else { return false }
         proxy.exchanges[exchange].head.pathOffset = start
         proxy.exchanges[exchange].head.pathLength = Int32(path.byteCount)
+        proxy.exchanges[exchange].head.verbatimByteCount = 0
         return true
     }
 

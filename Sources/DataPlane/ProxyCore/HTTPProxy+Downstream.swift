@@ -36,6 +36,7 @@ extension HTTPProxy {
         connection.entry = configuration.entry
         connection.origin = configuration.origin
         connection.flags = [.readable, .detects]
+        connection.peerText = AddressText(peer, addressScratch)
         guard let handle = connections.insert(connection) else {
             counters.count(.connectionLimitHits)
             loop.network.close(fd)
@@ -55,6 +56,7 @@ extension HTTPProxy {
         setDeadline(handle, timeouts.header)
     }
 
+    @inline(__always)
     func downstreamReady(_ handle: ConnectionHandle, _ readiness: Readiness) {
         if !readiness.isDisjoint(with: [.error, .hangUp]) {
             downstreamFailed(handle)
@@ -121,6 +123,7 @@ extension HTTPProxy {
     }
 
     /// Copies the bytes that wait to the front of `received`, so that more can be received behind.
+    @inline(__always)
     func stage(_ handle: ConnectionHandle) -> Int {
         guard !connections[handle].input.isEmpty else { return 0 }
         var target = received.mutableBytes(0, received.capacity - HTTPProxy.receiveByteLimit)
@@ -135,9 +138,10 @@ extension HTTPProxy {
     }
 
     /// Keeps the unprocessed rest of the bytes in hand for later.
+    @inline(__always)
     func keep(_ handle: ConnectionHandle, from start: Int, to end: Int) {
         guard connections.contains(handle) else { return }
-        connections[handle].input.clear(pool)
+        if !connections[handle].input.isEmpty { connections[handle].input.clear(pool) }
         guard start < end else { return }
         if !connections[handle].input.append(received.bytes(start, end - start), pool) {
             counters.count(.bufferLimitHits)
@@ -164,6 +168,7 @@ extension HTTPProxy {
         if connections.contains(handle) && canReceive(handle) { schedule(handle) }
     }
 
+    @inline(__always)
     func canReceive(_ handle: ConnectionHandle) -> Bool {
         let flags = connections[handle].flags
         return flags.contains(.readable) && flags.isDisjoint(with: [.readPaused, .broken])
@@ -172,6 +177,7 @@ extension HTTPProxy {
     /// Receives plain bytes behind those staged.
     ///
     /// - Returns: how many; `nil` when nothing came or the connection is gone.
+    @inline(__always)
     func receive(_ handle: ConnectionHandle, after waiting: Int) -> Int? {
         if connections[handle].flags.contains(.tls) { return receiveEncrypted(handle, waiting) }
         let outcome = loop.network.receive(
@@ -261,6 +267,7 @@ extension HTTPProxy {
     }
 
     /// Parses a request head and begins its exchange.
+    @inline(__always)
     private func processHead(_ handle: ConnectionHandle, _ start: Int, _ end: Int) -> Int {
         guard let block = pool.take() else {
             counters.count(.bufferLimitHits)
@@ -274,7 +281,8 @@ extension HTTPProxy {
             of: HeaderField.self
         )
         let bytes = received.bytes(start, end - start)
-        switch HTTP1Head.parseRequest(bytes, into: &fields, limits: limits.head) {
+        var head = HTTP1RequestHead()
+        switch HTTP1Head.read(&head, bytes, &fields, limits.head) {
         case .needMore:
             pool.give(block)
             if connections[handle].exchangeCount > 0 && connections[handle].input.isEmpty {
@@ -286,9 +294,8 @@ extension HTTPProxy {
             pool.give(block)
             refuse(handle, fault)
             return 0
-        case .head(let head):
-            let text = bytes.extracting(0..<head.headByteCount)
-            pool.write(text, to: block, at: 0)
+        case .complete:
+            pool.write(bytes.extracting(0..<head.headByteCount), to: block, at: 0)
             beginExchange(handle, block, head)
             return head.headByteCount
         }

@@ -107,7 +107,8 @@ extension HTTPProxy {
         var fields = responseFields.mutableSpan
         for index in 0..<head.fieldCount { fields[index] = held[index] }
         exchanges[exchange].status = head.status
-        sendResponseHead(exchange, head, pool.bytes(block, 0, ExchangeBlock.textByteLimit))
+        let bytes = pool.bytes(block, 0, ExchangeBlock.textByteLimit)
+        sendResponseHead(exchange, head, bytes, isAsReceived: false)
     }
 
     // MARK: The head, for filters
@@ -201,6 +202,7 @@ extension HTTPProxy {
         annexes[annex].request.pieceByteCount = body.count
         guard exchanges[exchange].requestBody.append(array: body, pool) else { return false }
         exchanges[exchange].head.framing = .length(UInt64(body.count))
+        exchanges[exchange].head.verbatimByteCount = 0
         return true
     }
 }

@@ -28,23 +28,36 @@ extension HTTPProxy {
     }
 
     /// Counts and logs an exchange that ends now.
+    @inline(__always)
     func account(_ exchange: ExchangeHandle) {
-        let state = exchanges[exchange]
-        runLogFilters(exchange)
-        counters.count(EngineCounter.responses(status: state.status))
-        let duration = loop.nowNanoseconds &- state.startNanoseconds
-        traffic.count(state, nanoseconds: duration)
-        guard let accessLog else { return }
+        if exchanges[exchange].flags.contains(.usesChain) { runLogFilters(exchange) }
+        let sample = TrafficSample(
+            status: exchanges[exchange].status,
+            bytesReceived: exchanges[exchange].bytesReceived,
+            bytesSent: exchanges[exchange].bytesSent,
+            nanoseconds: loop.nowNanoseconds &- exchanges[exchange].startNanoseconds
+        )
+        counters.count(EngineCounter.responses(status: sample.status))
+        traffic.count(
+            sample,
+            listener: exchanges[exchange].listener,
+            route: exchanges[exchange].action.routeRow,
+            cluster: exchanges[exchange].action.cluster
+        )
+        guard accessLog.isKept else { return }
         counters.count(.logLines)
         writeLogLine(exchange, accessLog)
     }
 
     /// Frees an exchange and what it holds.
+    @inline(__always)
     func closeExchange(_ exchange: ExchangeHandle) {
         exchangeTimers.set(exchange.index, 0)
-        exchanges[exchange].requestBody.clear(pool)
-        exchanges[exchange].responseBody.clear(pool)
-        releaseFilters(exchange)
+        if !exchanges[exchange].requestBody.isEmpty { exchanges[exchange].requestBody.clear(pool) }
+        if !exchanges[exchange].responseBody.isEmpty {
+            exchanges[exchange].responseBody.clear(pool)
+        }
+        if exchanges[exchange].flags.contains(.usesChain) { releaseFilters(exchange) }
         if exchanges[exchange].annex.isSome { releaseAnnex(exchange) }
         pool.give(exchanges[exchange].block)
         exchanges.remove(exchange)

@@ -458,12 +458,12 @@ enum HTTP2Preface {
     private static let text: StaticString = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
     static func compare(_ bytes: RawSpan) -> Comparison {
-        text.withUTF8Span { preface in
-            for offset in 0..<min(bytes.byteCount, preface.count)
-            where bytes.byte(at: offset) != preface[offset] {
+        text.withUTF8Bytes { preface in
+            for offset in 0..<min(bytes.byteCount, preface.byteCount)
+            where bytes.byte(at: offset) != preface.byte(at: offset) {
                 return .different
             }
-            return bytes.byteCount < preface.count ? .partial : .whole
+            return bytes.byteCount < preface.byteCount ? .partial : .whole
         }
     }
 }

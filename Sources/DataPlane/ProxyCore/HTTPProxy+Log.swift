@@ -11,9 +11,9 @@ extension HTTPProxy {
         text.append("{\"start_time\":\"")
         log.append(time: loop.network.wallNanoseconds() &- age)
         text.append("\",\"method\":\"")
-        log.append(escaped: bytes.extracting(state.head.methodRange))
+        text.append(bytes, state.head.methodRange)
         text.append("\",\"path\":\"")
-        log.append(escaped: bytes.extracting(state.head.pathRange))
+        log.append(escaped: bytes, state.head.pathRange)
         text.append("\",\"protocol\":\"")
         text.append(protocolName(state.head))
         text.append("\",\"response_code\":")
@@ -28,23 +28,35 @@ extension HTTPProxy {
         text.append(decimal: age / 1_000_000)
         appendUpstream(state, to: text)
         text.append(",\"route_name\":\"")
-        let nameStart = Int(state.action.routeNameOffset)
-        let nameEnd = nameStart + Int(state.action.routeNameLength)
-        log.append(escaped: bytes.extracting(nameStart..<nameEnd))
+        if state.flags.contains(.namesView) {
+            text.append(view.wholeText, state.action.routeName.range)
+        } else {
+            text.append(bytes, state.action.routeName.range)
+        }
         text.append("\",\"x_request_id\":\"")
         appendRequestID(exchange, bytes, log)
         text.append("\",\"downstream_remote_address\":\"")
         if connections.contains(state.downstream) {
-            text.append(address: connections[state.downstream].peer)
+            let peer = connections[state.downstream].peerText
+            if peer.byteCount > 0 {
+                peer.write(peer.byteCount, to: text)
+            } else {
+                text.append(address: connections[state.downstream].peer)
+            }
         }
         text.append("\",\"plugin\":")
-        appendReplier(exchange, log)
+        if state.replier < 0 {
+            text.append("null")
+        } else {
+            appendReplier(exchange, log)
+        }
         text.append(",\"source_identity\":null,\"destination_identity\":null}\n")
     }
 
     /// A line for a request whose head could not be read.
     func logRefusal(_ handle: ConnectionHandle, status: UInt16) {
-        guard let log = accessLog else { return }
+        let log = accessLog
+        guard log.isKept else { return }
         counters.count(.logLines)
         log.begin(nowNanoseconds: loop.nowNanoseconds)
         let text = log.text
@@ -63,11 +75,13 @@ extension HTTPProxy {
         text.append("\",\"plugin\":null,\"source_identity\":null,\"destination_identity\":null}\n")
     }
 
+    @inline(__always)
     private func protocolName(_ head: RequestHead) -> StaticString {
         if head.isHTTP2 { return "HTTP/2" }
         return head.minorVersion == 0 ? "HTTP/1.0" : "HTTP/1.1"
     }
 
+    @inline(__always)
     private func appendFlags(_ flags: ResponseFlags, to text: ScratchBuffer) {
         guard !flags.isEmpty else {
             text.append("-")
@@ -81,6 +95,7 @@ extension HTTPProxy {
         }
     }
 
+    @inline(__always)
     private func appendUpstream(_ state: Exchange, to text: ScratchBuffer) {
         guard state.tries > 0 else {
             text.append(",\"upstream_service_time\":null,\"upstream_host\":null")
@@ -94,18 +109,24 @@ extension HTTPProxy {
             text.append("null")
         }
         text.append(",\"upstream_host\":\"")
-        text.append(address: state.upstreamAddress)
+        if state.upstreamText.byteCount > 0 {
+            state.upstreamText.write(state.upstreamText.byteCount, to: text)
+        } else {
+            text.append(address: state.upstreamAddress)
+        }
         text.append("\"")
     }
 
+    @inline(__always)
     private func appendRequestID(_ exchange: ExchangeHandle, _ bytes: RawSpan, _ log: AccessLog) {
-        let fields = headFields(exchange)
-        for index in fields.indices where fields[index].id == .xRequestID {
-            log.append(escaped: bytes.extracting(fields[index].valueRange), byteLimit: 128)
-            return
+        let isUnchanged = exchanges[exchange].head.verbatimByteCount > 0
+        if !isUnchanged || exchanges[exchange].head.present.contains(.xRequestID) {
+            let fields = headFields(exchange)
+            for index in fields.indices where fields[index].id == .xRequestID {
+                log.append(escaped: bytes, fields[index].valueRange, byteLimit: 128)
+                return
+            }
         }
-        let identifier = exchanges[exchange].requestID
-        log.text.append(hexadecimal: identifier.0, digits: 16)
-        log.text.append(hexadecimal: identifier.1, digits: 16)
+        log.text.append(digits: exchanges[exchange].requestID)
     }
 }

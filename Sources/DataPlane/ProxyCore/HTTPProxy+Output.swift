@@ -3,10 +3,41 @@ import LinuxSystem
 /// Sending: what one event produces for a connection is gathered and sent in one call.
 extension HTTPProxy {
     /// Begins or goes on gathering for a connection; what was gathered for another is sent.
+    @inline(__always)
     func gather(for handle: ConnectionHandle) {
-        guard gathering != handle else { return }
+        guard gathering != handle else {
+            if !passing.isEmpty { gatherPassing() }
+            return
+        }
         finishGathering()
         gathering = handle
+    }
+
+    /// Begins to send a run of `received` as it is, when nothing is before it.
+    ///
+    /// - Returns: `false` when it must be written.
+    @inline(__always)
+    func pass(_ handle: ConnectionHandle, _ run: Range<Int>) -> Bool {
+        gather(for: handle)
+        guard gathered.count == 0, !connections[handle].flags.contains(.tls) else { return false }
+        passing = run
+        return true
+    }
+
+    /// Something is to come behind the run that passes: it is gathered like anything else.
+    private func gatherPassing() {
+        gathered.append(received.bytes(passing.lowerBound, passing.count))
+        passing = 0..<0
+    }
+
+    /// Sends bytes on a connection that stand at `offset` of `received`.
+    @inline(__always)
+    func write(_ handle: ConnectionHandle, _ bytes: RawSpan, at offset: Int) {
+        if gathering == handle && passing.upperBound == offset && !passing.isEmpty {
+            passing = passing.lowerBound..<(offset &+ bytes.byteCount)
+        } else {
+            write(handle, bytes)
+        }
     }
 
     /// Sends bytes on a connection, by way of the gathered ones.
@@ -22,6 +53,7 @@ extension HTTPProxy {
     }
 
     /// Makes room for a head to be appended to the gathered bytes.
+    @inline(__always)
     func reserveGathered(for handle: ConnectionHandle) {
         gather(for: handle)
         if gathered.count > gathered.capacity / 2 { sendGathered(and: RawSpan()) }
@@ -30,21 +62,46 @@ extension HTTPProxy {
     /// Sends what has been gathered.
     func finishGathering() {
         guard gathering.isSome else { return }
-        sendGathered(and: RawSpan())
+        if !passing.isEmpty {
+            let run = received.bytes(passing.lowerBound, passing.upperBound &- passing.lowerBound)
+            passing = 0..<0
+            sendAtOnce(run)
+        } else if gathered.count > 0 {
+            sendAtOnce(gathered.bytes())
+            gathered.reset()
+        }
         gathering = .none
     }
 
-    private func sendGathered(and bytes: RawSpan) {
+    /// Sends bytes on `gathering`, by the short way when nothing stands before them.
+    @inline(__always)
+    private func sendAtOnce(_ bytes: RawSpan) {
         let handle = gathering
-        defer { gathered.reset() }
+        guard connections.contains(handle), connections[handle].output.isEmpty,
+            connections[handle].flags.isDisjoint(with: [.tls, .broken, .connecting])
+        else {
+            send(handle, bytes, RawSpan())
+            return
+        }
+        let sent = loop.network.sendOnce(connections[handle].fd, bytes)
+        guard sent < bytes.byteCount else { return }
+        sendPlain(handle, bytes.extracting(max(sent, 0)..<bytes.byteCount), RawSpan())
+    }
+
+    private func sendGathered(and bytes: RawSpan) {
+        send(gathering, gathered.bytes(), bytes)
+        gathered.reset()
+    }
+
+    private func send(_ handle: ConnectionHandle, _ first: RawSpan, _ second: RawSpan) {
         guard connections.contains(handle), !connections[handle].flags.contains(.broken) else {
             return
         }
         if connections[handle].flags.contains(.tls) {
-            sendEncrypted(handle, gathered.bytes())
-            sendEncrypted(handle, bytes)
+            sendEncrypted(handle, first)
+            sendEncrypted(handle, second)
         } else {
-            sendPlain(handle, gathered.bytes(), bytes)
+            sendPlain(handle, first, second)
         }
     }
 
@@ -97,6 +154,7 @@ extension HTTPProxy {
     }
 
     /// Whether a connection has bytes its socket did not take: its source is then paused.
+    @inline(__always)
     func isBlocked(_ handle: ConnectionHandle) -> Bool {
         connections.contains(handle) && !connections[handle].output.isEmpty
     }
@@ -125,6 +183,7 @@ extension HTTPProxy {
     }
 
     /// Sets a connection's deadline, from now.
+    @inline(__always)
     func setDeadline(_ handle: ConnectionHandle, _ nanoseconds: UInt64) {
         connectionTimers.set(
             handle.index,

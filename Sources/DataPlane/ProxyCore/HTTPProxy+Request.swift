@@ -4,6 +4,7 @@ import MeshModel
 /// Requests: from a head to an upstream connection.
 extension HTTPProxy {
     /// Begins the exchange of an HTTP/1 head whose bytes and fields are in `block`.
+    @inline(__always)
     func beginExchange(
         _ handle: ConnectionHandle,
         _ block: BufferPool.Block,
@@ -11,16 +12,20 @@ extension HTTPProxy {
     ) {
         var head = RequestHead()
         head.method = parsed.method
-        head.methodOffset = Int32(parsed.methodOffset)
-        head.methodLength = Int32(parsed.methodLength)
-        head.pathOffset = Int32(parsed.pathOffset)
-        head.pathLength = Int32(parsed.pathLength)
-        head.authorityOffset = Int32(parsed.authorityOffset)
-        head.authorityLength = Int32(parsed.authorityLength)
+        head.methodOffset = Int32(truncatingIfNeeded: parsed.methodOffset)
+        head.methodLength = Int32(truncatingIfNeeded: parsed.methodLength)
+        head.pathOffset = Int32(truncatingIfNeeded: parsed.pathOffset)
+        head.pathLength = Int32(truncatingIfNeeded: parsed.pathLength)
+        head.authorityOffset = Int32(truncatingIfNeeded: parsed.authorityOffset)
+        head.authorityLength = Int32(truncatingIfNeeded: parsed.authorityLength)
         head.minorVersion = parsed.minorVersion
         head.framing = parsed.framing
-        head.fieldCount = Int32(parsed.fieldCount)
-        head.byteCount = Int32(parsed.headByteCount)
+        head.fieldCount = Int32(truncatingIfNeeded: parsed.fieldCount)
+        head.byteCount = Int32(truncatingIfNeeded: parsed.headByteCount)
+        head.present = parsed.present
+        if parsed.isVerbatim {
+            head.verbatimByteCount = Int32(truncatingIfNeeded: parsed.headByteCount - 2)
+        }
         guard let exchange = openExchange(handle, block, head) else {
             writeBareReply(handle, status: 503)
             finishGathering()
@@ -47,6 +52,7 @@ extension HTTPProxy {
     }
 
     /// Makes an exchange; `nil`, with the block given back, when too many are in hand.
+    @inline(__always)
     func openExchange(
         _ handle: ConnectionHandle,
         _ block: BufferPool.Block,
@@ -71,15 +77,19 @@ extension HTTPProxy {
     }
 
     /// Routes a new exchange, runs its filters, sends it on.
+    @inline(__always)
     func start(_ exchange: ExchangeHandle) {
         let bytes = headBytes(exchange)
-        let head = exchanges[exchange].head
-        let path = RequestPath(bytes, head)
+        let path = RequestPath(
+            bytes,
+            Int(exchanges[exchange].head.pathOffset),
+            Int(exchanges[exchange].head.pathLength)
+        )
         guard !path.isAmbiguous else {
             fail(exchange, status: 400, .downstreamProtocolError)
             return
         }
-        exchanges[exchange].head.pathOnlyLength = Int32(path.pathByteCount)
+        exchanges[exchange].head.pathOnlyLength = Int32(truncatingIfNeeded: path.pathByteCount)
         guard let match = route(exchange, bytes, path) else { return }
         exchanges[exchange].listener = match.listener
         guard take(match.action, for: exchange) else {
@@ -93,15 +103,15 @@ extension HTTPProxy {
         }
     }
 
+    @inline(__always)
     private func route(
         _ exchange: ExchangeHandle,
         _ bytes: RawSpan,
         _ path: RequestPath
     ) -> RouteMatch? {
-        let head = exchanges[exchange].head
         let fields = headFields(exchange)
         let entry = exchanges[exchange].entry
-        switch view.match(entry: entry, bytes, fields, head, path) {
+        switch view.match(entry: entry, bytes, fields, exchanges[exchange].head, path) {
         case .found(let match): return match
         case .noRule(let listener):
             exchanges[exchange].listener = listener
@@ -117,6 +127,7 @@ extension HTTPProxy {
     /// swapped.
     ///
     /// - Returns: `false` when the block has no room.
+    @inline(__always)
     private func take(_ index: Int, for exchange: ExchangeHandle) -> Bool {
         let row = view.actions[index]
         var action = RoutedAction()
@@ -125,9 +136,7 @@ extension HTTPProxy {
         action.routeRow = row.routeRow
         action.requestTimeoutNanoseconds = row.requestTimeoutNanoseconds
         action.backendTimeoutNanoseconds = row.backendTimeoutNanoseconds
-        guard let name = append(view.bytes(row.routeName), to: exchange) else { return false }
-        action.routeNameOffset = name
-        action.routeNameLength = row.routeName.byteCount
+        action.routeName = row.routeName
         if row.requestTimeoutNanoseconds > 0 {
             exchangeTimers.set(
                 exchange.index,
@@ -135,9 +144,14 @@ extension HTTPProxy {
             )
         }
         exchanges[exchange].action = action
+        exchanges[exchange].flags.insert(.namesView)
         guard row.weightSum > 0 else { return true }
         let backend = pick(row)
         exchanges[exchange].action.cluster = backend.cluster
+        let operationCount =
+            row.requestOperations.count | row.responseOperations.count
+            | backend.requestOperations.count | backend.responseOperations.count
+        guard operationCount > 0 else { return true }
         guard copyOperations(row, backend, exchange) else { return false }
         if row.chain >= 0 { return true }
         return apply(row.requestOperations, to: exchange)
@@ -145,6 +159,7 @@ extension HTTPProxy {
     }
 
     /// Sends a routed request to an endpoint.
+    @inline(__always)
     func dispatch(_ exchange: ExchangeHandle) {
         guard exchanges[exchange].action.cluster >= 0 else {
             fail(exchange, status: 500, .invalidBackend)
@@ -172,6 +187,7 @@ extension HTTPProxy {
         dispatch(exchange)
     }
 
+    @inline(__always)
     private func pick(_ action: ActionRow) -> BackendRow {
         let first = Int(action.backends.first)
         guard action.backends.count > 1 else { return view.backends[first] }
@@ -184,12 +200,14 @@ extension HTTPProxy {
     // MARK: The exchange's block
 
     /// The request head's bytes, with what was appended.
+    @inline(__always)
     @_lifetime(immortal)
     func headBytes(_ exchange: ExchangeHandle) -> RawSpan {
         pool.bytes(exchanges[exchange].block, 0, ExchangeBlock.textByteLimit)
     }
 
     /// The request's fields.
+    @inline(__always)
     @_lifetime(immortal)
     func headFields(_ exchange: ExchangeHandle) -> Span<HeaderField> {
         pool.elements(
@@ -240,6 +258,7 @@ extension HTTPProxy {
         )
         fields[count] = field
         exchanges[exchange].head.fieldCount = Int32(count + 1)
+        exchanges[exchange].head.verbatimByteCount = 0
         return true
     }
 
@@ -261,6 +280,7 @@ extension HTTPProxy {
             kept += 1
         }
         exchanges[exchange].head.fieldCount = Int32(kept)
+        exchanges[exchange].head.verbatimByteCount = 0
     }
 
     /// Applies a header modifier of the view to the request.

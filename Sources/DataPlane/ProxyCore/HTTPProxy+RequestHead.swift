@@ -3,22 +3,61 @@ import Addressing
 /// The head that goes to an endpoint, and the body after it.
 extension HTTPProxy {
     /// Fields of a request that the proxy writes itself or keeps to itself.
-    private static let replaced = HeaderMask(.host, .contentLength, .transferEncoding, .xRequestID)
+    @inline(__always)
+    private static var replaced: HeaderMask {
+        HeaderMask(.host) | HeaderMask(.contentLength) | HeaderMask(.transferEncoding)
+            | HeaderMask(.xRequestID)
+    }
     /// Forwarding fields that a client's first hop does not believe.
-    private static let edgeOwned = HeaderMask(
-        .xForwardedFor,
-        .xForwardedProto,
-        .xForwardedHost,
-        .xForwardedPort,
-        .xRealIP,
-        .forwarded
-    )
+    @inline(__always)
+    private static var edgeOwned: HeaderMask {
+        HeaderMask(.xForwardedFor) | HeaderMask(.xForwardedProto) | HeaderMask(.xForwardedHost)
+            | HeaderMask(.xForwardedPort) | HeaderMask(.xRealIP) | HeaderMask(.forwarded)
+    }
 
     /// Writes the request's head to an upstream connection.
     func sendRequestHead(_ exchange: ExchangeHandle, on upstream: ConnectionHandle) {
-        let head = exchanges[exchange].head
         let bytes = headBytes(exchange)
+        let fields = headFields(exchange)
+        let isEdge = view.isEdge(exchanges[exchange].entry)
         reserveGathered(for: upstream)
+        if passesVerbatim(exchange, isEdge: isEdge) {
+            gathered.append(bytes, 0..<Int(exchanges[exchange].head.verbatimByteCount))
+        } else {
+            appendHead(exchange, bytes, fields, isEdge: isEdge)
+        }
+        appendForwarding(exchange, isEdge: isEdge)
+        appendRequestID(exchange, bytes, fields)
+        gathered.append("\r\n")
+        exchanges[exchange].flags.insert(.dispatched)
+        if !exchanges[exchange].requestBody.isEmpty { sendHeldBody(exchange) }
+        if exchanges[exchange].flags.contains(.requestEnded) { endRequestBody(exchange) }
+    }
+
+    /// Whether request line and fields can go over in one piece: nothing was changed, and nothing
+    /// is to be left out.
+    @inline(__always)
+    private func passesVerbatim(_ exchange: ExchangeHandle, isEdge: Bool) -> Bool {
+        guard exchanges[exchange].head.verbatimByteCount > 0,
+            exchanges[exchange].head.present.isDisjoint(with: HeaderID.hopByHop),
+            !exchanges[exchange].head.present.contains(.xRequestID),
+            !isEdge || exchanges[exchange].head.present.isDisjoint(with: HTTPProxy.edgeOwned)
+        else { return false }
+        return switch exchanges[exchange].head.framing {
+        case .none: !exchanges[exchange].head.present.contains(.contentLength)
+        case .length: true
+        case .chunked, .untilClose: false
+        }
+    }
+
+    /// Writes request line and fields piece by piece.
+    private func appendHead(
+        _ exchange: ExchangeHandle,
+        _ bytes: RawSpan,
+        _ fields: Span<HeaderField>,
+        isEdge: Bool
+    ) {
+        let head = exchanges[exchange].head
         gathered.append(bytes.extracting(head.methodRange))
         gathered.append(byte: UInt8(ascii: " "))
         if head.pathLength == 0 { gathered.append("/") }
@@ -26,13 +65,8 @@ extension HTTPProxy {
         gathered.append(" HTTP/1.1\r\nhost: ")
         gathered.append(bytes.extracting(head.authorityRange))
         gathered.append("\r\n")
-        let isEdge = view.isEdge(exchanges[exchange].entry)
-        var skipped = HTTPProxy.replaced
-        if isEdge { skipped.formUnion(HTTPProxy.edgeOwned) }
-        let fields = headFields(exchange)
+        let skipped = isEdge ? HTTPProxy.replaced | HTTPProxy.edgeOwned : HTTPProxy.replaced
         gathered.append(fields: fields, of: bytes, skipping: skipped)
-        appendForwarding(exchange, isEdge: isEdge)
-        appendRequestID(exchange, bytes, fields)
         switch head.framing {
         case .none, .untilClose: break
         case .length(let length):
@@ -41,16 +75,18 @@ extension HTTPProxy {
             gathered.append("\r\n")
         case .chunked: gathered.append("transfer-encoding: chunked\r\n")
         }
-        gathered.append("\r\n")
-        exchanges[exchange].flags.insert(.dispatched)
-        if !exchanges[exchange].requestBody.isEmpty { sendHeldBody(exchange) }
-        if exchanges[exchange].flags.contains(.requestEnded) { endRequestBody(exchange) }
     }
 
+    @inline(__always)
     private func appendForwarding(_ exchange: ExchangeHandle, isEdge: Bool) {
         guard isEdge, connections.contains(exchanges[exchange].downstream) else { return }
         gathered.append("x-forwarded-for: ")
-        gathered.append(address: connections[exchanges[exchange].downstream].peer.ip)
+        let text = connections[exchanges[exchange].downstream].peerText
+        if text.hostByteCount > 0 {
+            text.write(text.hostByteCount, to: gathered)
+        } else {
+            gathered.append(address: connections[exchanges[exchange].downstream].peer.ip)
+        }
         if exchanges[exchange].head.isTLS {
             gathered.append("\r\nx-forwarded-proto: https\r\n")
         } else {
@@ -59,20 +95,22 @@ extension HTTPProxy {
     }
 
     /// Passes the client's request id on, or makes one.
+    @inline(__always)
     private func appendRequestID(
         _ exchange: ExchangeHandle,
         _ bytes: RawSpan,
         _ fields: Span<HeaderField>
     ) {
         gathered.append("x-request-id: ")
-        for index in fields.indices where fields[index].id == .xRequestID {
-            gathered.append(bytes.extracting(fields[index].valueRange))
-            gathered.append("\r\n")
-            return
+        let isUnchanged = exchanges[exchange].head.verbatimByteCount > 0
+        if !isUnchanged || exchanges[exchange].head.present.contains(.xRequestID) {
+            for index in fields.indices where fields[index].id == .xRequestID {
+                gathered.append(bytes, fields[index].valueRange)
+                gathered.append("\r\n")
+                return
+            }
         }
-        let identifier = exchanges[exchange].requestID
-        gathered.append(hexadecimal: identifier.0, digits: 16)
-        gathered.append(hexadecimal: identifier.1, digits: 16)
+        gathered.append(digits: exchanges[exchange].requestID)
         gathered.append("\r\n")
     }
 

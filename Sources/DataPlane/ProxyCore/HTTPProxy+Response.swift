@@ -3,7 +3,10 @@ extension HTTPProxy {
     /// Interim responses of one exchange; an endpoint that sends more will not come to an end.
     private static let interimMax: UInt8 = 32
     /// Fields of a response that the proxy writes itself.
-    private static let replaced = HeaderMask(.contentLength, .transferEncoding)
+    @inline(__always)
+    private static var replaced: HeaderMask {
+        HeaderMask(.contentLength) | HeaderMask(.transferEncoding)
+    }
 
     /// A scheduled turn of an upstream connection.
     func resumeUpstream(_ handle: ConnectionHandle) {
@@ -52,6 +55,7 @@ extension HTTPProxy {
     }
 
     /// Leaves bytes with the kernel while the client takes none: back pressure.
+    @inline(__always)
     private func pauseIfBlocked(_ handle: ConnectionHandle) {
         guard connections.contains(handle) else { return }
         let exchange = connections[handle].exchange
@@ -71,6 +75,7 @@ extension HTTPProxy {
     /// Works through the bytes in hand.
     ///
     /// - Returns: how many were taken.
+    @inline(__always)
     private func processUpstream(_ handle: ConnectionHandle, _ count: Int) -> Int {
         var at = 0
         while connections.contains(handle), at < count {
@@ -93,6 +98,7 @@ extension HTTPProxy {
         return at
     }
 
+    @inline(__always)
     private func processResponseHead(
         _ handle: ConnectionHandle,
         _ exchange: ExchangeHandle,
@@ -102,13 +108,8 @@ extension HTTPProxy {
         let bytes = received.bytes(start, end - start)
         var fields = responseFields.mutableSpan
         let isHead = exchanges[exchange].head.method == .head
-        let parse = HTTP1Head.parseResponse(
-            bytes,
-            requestIsHead: isHead,
-            into: &fields,
-            limits: limits.head
-        )
-        switch parse {
+        var head = HTTP1ResponseHead()
+        switch HTTP1Head.read(&head, bytes, requestIsHead: isHead, &fields, limits.head) {
         case .needMore:
             beginHeadSearch(handle, bytes)
             return 0
@@ -116,30 +117,34 @@ extension HTTPProxy {
             counters.count(.protocolErrors)
             fail(exchange, status: 502, .upstreamProtocolError)
             return 0
-        case .head(let head) where head.status == 101:
+        case .complete: break
+        }
+        if head.status == 101 {
             // No upgrade was asked for: it would not be HTTP from here on.
             fail(exchange, status: 502, .upstreamProtocolError)
             return 0
-        case .head(let head) where head.isInterim:
-            exchanges[exchange].interimCount += 1
-            guard exchanges[exchange].interimCount <= HTTPProxy.interimMax else {
-                counters.count(.protocolErrors)
-                fail(exchange, status: 502, .upstreamProtocolError)
-                return 0
-            }
-            forwardInterim(exchange, head, bytes)
-            return head.headByteCount
-        case .head(let head):
-            beginResponse(handle, exchange, head, bytes)
+        }
+        guard head.isInterim else {
+            beginResponse(handle, exchange, head, bytes, at: start)
             return head.headByteCount
         }
+        exchanges[exchange].interimCount += 1
+        guard exchanges[exchange].interimCount <= HTTPProxy.interimMax else {
+            counters.count(.protocolErrors)
+            fail(exchange, status: 502, .upstreamProtocolError)
+            return 0
+        }
+        forwardInterim(exchange, head, bytes)
+        return head.headByteCount
     }
 
+    @inline(__always)
     private func beginResponse(
         _ handle: ConnectionHandle,
         _ exchange: ExchangeHandle,
         _ head: HTTP1ResponseHead,
-        _ bytes: RawSpan
+        _ bytes: RawSpan,
+        at start: Int
     ) {
         exchanges[exchange].upstreamHeadNanoseconds = loop.nowNanoseconds
         exchanges[exchange].status = head.status
@@ -149,7 +154,9 @@ extension HTTPProxy {
             filterResponse(handle, exchange, head, bytes)
             return
         }
-        sendResponseHead(exchange, head, bytes)
+        if !passHead(exchange, head, at: start) {
+            sendResponseHead(exchange, head, bytes, isAsReceived: true)
+        }
         guard exchanges.contains(exchange) else { return }
         exchanges[exchange].flags.insert(.responseStarted)
         if connections.contains(handle), connections[handle].body.isComplete {
@@ -159,11 +166,32 @@ extension HTTPProxy {
         }
     }
 
+    /// Sends a response's head on where it stands, with the body that follows it.
+    ///
+    /// - Returns: `false` when it must be written.
+    @inline(__always)
+    private func passHead(
+        _ exchange: ExchangeHandle,
+        _ head: HTTP1ResponseHead,
+        at start: Int
+    ) -> Bool {
+        let downstream = exchanges[exchange].downstream
+        guard exchanges[exchange].stream == 0, passesVerbatim(exchange, head), !isDraining,
+            exchanges[exchange].flags.contains(.requestEnded),
+            exchanges[exchange].head.minorVersion == 1,
+            !connections[downstream].flags.contains(.closesAfterExchange)
+        else { return false }
+        return pass(downstream, start..<(start + head.headByteCount))
+    }
+
     /// Writes a response's head to the client.
+    ///
+    /// - Parameter isAsReceived: whether `bytes` begin with the head as the endpoint sent it.
     func sendResponseHead(
         _ exchange: ExchangeHandle,
         _ head: HTTP1ResponseHead,
-        _ bytes: RawSpan
+        _ bytes: RawSpan,
+        isAsReceived: Bool
     ) {
         if exchanges[exchange].stream != 0 {
             sendHTTP2ResponseHead(exchange, head, bytes)
@@ -171,14 +199,32 @@ extension HTTPProxy {
         }
         let downstream = exchanges[exchange].downstream
         reserveGathered(for: downstream)
+        if isAsReceived && passesVerbatim(exchange, head) {
+            gathered.append(bytes, 0..<(head.headByteCount - 2))
+        } else {
+            appendStatusLine(head, bytes)
+            appendResponseFields(exchange, head, bytes)
+            appendFraming(exchange, head, bytes, downstream)
+        }
+        appendPersistence(exchange, downstream)
+        gathered.append("\r\n")
+    }
+
+    /// Whether status line and fields can go over in one piece: they are of HTTP/1.1, nothing is
+    /// changed, nothing is left out, and their length frames the body.
+    @inline(__always)
+    private func passesVerbatim(_ exchange: ExchangeHandle, _ head: HTTP1ResponseHead) -> Bool {
+        guard case .length = head.framing else { return false }
+        return head.minorVersion == 1 && !head.hasNominations
+            && exchanges[exchange].action.responseOperationCount == 0
+            && head.present.isDisjoint(with: HeaderID.hopByHop)
+    }
+
+    private func appendStatusLine(_ head: HTTP1ResponseHead, _ bytes: RawSpan) {
         gathered.append("HTTP/1.1 ")
         gathered.append(decimal: UInt64(head.status))
         gathered.append(byte: UInt8(ascii: " "))
-        let reason = head.reasonOffset..<(head.reasonOffset + head.reasonLength)
-        gathered.append(bytes.extracting(reason))
-        gathered.append("\r\n")
-        appendResponseFields(exchange, head, bytes)
-        appendFraming(exchange, head, bytes, downstream)
+        gathered.append(bytes, head.reasonOffset..<(head.reasonOffset + head.reasonLength))
         gathered.append("\r\n")
     }
 
@@ -214,7 +260,7 @@ extension HTTPProxy {
         }
     }
 
-    /// Says how the body ends and whether the connection stays (RFC 9112 sections 6 and 9).
+    /// Says how the body ends (RFC 9112 section 6).
     private func appendFraming(
         _ exchange: ExchangeHandle,
         _ head: HTTP1ResponseHead,
@@ -236,12 +282,17 @@ extension HTTPProxy {
                 gathered.append("transfer-encoding: chunked\r\n")
             }
         }
+    }
+
+    /// Says whether the connection stays (RFC 9112 section 9).
+    @inline(__always)
+    private func appendPersistence(_ exchange: ExchangeHandle, _ downstream: ConnectionHandle) {
         if !exchanges[exchange].flags.contains(.requestEnded) || isDraining {
             connections[downstream].flags.insert(.closesAfterExchange)
         }
         if connections[downstream].flags.contains(.closesAfterExchange) {
             gathered.append("connection: close\r\n")
-        } else if isHTTP10 {
+        } else if exchanges[exchange].head.minorVersion == 0 {
             gathered.append("connection: keep-alive\r\n")
         }
     }
@@ -262,6 +313,7 @@ extension HTTPProxy {
         }
     }
 
+    @inline(__always)
     private func processResponseBody(
         _ handle: ConnectionHandle,
         _ exchange: ExchangeHandle,
@@ -273,7 +325,7 @@ extension HTTPProxy {
         case .data(let skipped, let byteCount):
             setDeadline(handle, timeouts.upstreamIdle)
             let data = bytes.extracting(skipped..<(skipped + byteCount))
-            forwardResponseBody(exchange, data)
+            forwardResponseBody(exchange, data, at: start + skipped)
             if connections.contains(handle), exchanges.contains(exchange),
                 connections[handle].body.isComplete
             {
@@ -319,15 +371,23 @@ extension HTTPProxy {
         return consumed
     }
 
-    private func forwardResponseBody(_ exchange: ExchangeHandle, _ bytes: RawSpan) {
+    @inline(__always)
+    private func forwardResponseBody(
+        _ exchange: ExchangeHandle,
+        _ bytes: RawSpan,
+        at offset: Int
+    ) {
         if exchanges[exchange].flags.contains(.responseHeld) {
             guard showPiece(exchange, .response, bytes) else { return }
         }
-        sendResponseBody(exchange, bytes)
+        sendResponseBody(exchange, bytes, at: offset)
     }
 
     /// Sends bytes of a response's body to the client.
-    func sendResponseBody(_ exchange: ExchangeHandle, _ bytes: RawSpan) {
+    ///
+    /// - Parameter offset: where they stand in `received`; -1 for elsewhere.
+    @inline(__always)
+    func sendResponseBody(_ exchange: ExchangeHandle, _ bytes: RawSpan, at offset: Int = -1) {
         exchanges[exchange].bytesSent &+= UInt64(bytes.byteCount)
         counters.count(.bytesSent, by: UInt64(bytes.byteCount))
         if exchanges[exchange].stream != 0 {
@@ -335,7 +395,7 @@ extension HTTPProxy {
         } else if exchanges[exchange].flags.contains(.chunkedResponse) {
             writeChunk(exchanges[exchange].downstream, bytes)
         } else {
-            write(exchanges[exchange].downstream, bytes)
+            write(exchanges[exchange].downstream, bytes, at: offset)
         }
     }
 
@@ -349,12 +409,7 @@ extension HTTPProxy {
             return
         }
         reserveGathered(for: exchanges[exchange].downstream)
-        gathered.append("HTTP/1.1 ")
-        gathered.append(decimal: UInt64(head.status))
-        gathered.append(byte: UInt8(ascii: " "))
-        let reason = head.reasonOffset..<(head.reasonOffset + head.reasonLength)
-        gathered.append(bytes.extracting(reason))
-        gathered.append("\r\n")
+        appendStatusLine(head, bytes)
         let fields = responseFields.span.extracting(0..<head.fieldCount)
         gathered.append(fields: fields, of: bytes, skipping: HTTPProxy.replaced)
         gathered.append("\r\n")

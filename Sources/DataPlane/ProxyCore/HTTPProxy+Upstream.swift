@@ -14,6 +14,7 @@ extension HTTPProxy {
         }
         exchanges[exchange].tries += 1
         exchanges[exchange].upstreamAddress = endpoint.address
+        exchanges[exchange].upstreamText = AddressText()
         exchanges[exchange].upstreamStartNanoseconds = loop.nowNanoseconds
         own(endpoint)
         let upstream: ConnectionHandle
@@ -30,6 +31,7 @@ extension HTTPProxy {
         sendRequestHead(exchange, on: upstream)
     }
 
+    @inline(__always)
     private func chooseEndpoint(_ cluster: Int32) -> EngineEndpoint? {
         guard Int(cluster) < view.clusters.count else { return nil }
         let row = view.clusters[Int(cluster)]
@@ -53,16 +55,19 @@ extension HTTPProxy {
     }
 
     /// Makes the slot's state this endpoint's: what an earlier owner left is closed.
+    @inline(__always)
     private func own(_ endpoint: EngineEndpoint) {
         guard !endpoints.isOwned(endpoint.slot, by: endpoint.generation) else { return }
         dropIdle(endpoint.slot)
         endpoints[endpoint.slot] = EndpointState(generation: endpoint.generation)
     }
 
+    @inline(__always)
     private func bind(_ upstream: ConnectionHandle, to exchange: ExchangeHandle) {
         connections[upstream].exchange = exchange
         connections[upstream].exchangeCount &+= 1
         exchanges[exchange].upstream = upstream
+        exchanges[exchange].upstreamText = connections[upstream].peerText
         let slot = connections[upstream].endpoint
         endpoints[slot].activeCount &+= 1
         if !connections[upstream].flags.contains(.connecting) {
@@ -70,12 +75,14 @@ extension HTTPProxy {
         }
     }
 
+    @inline(__always)
     private func upstreamTimeout(_ exchange: ExchangeHandle) -> UInt64 {
         let own = exchanges[exchange].action.backendTimeoutNanoseconds
         return own > 0 ? own : timeouts.upstreamIdle
     }
 
     /// Takes the exchange off its upstream connection.
+    @inline(__always)
     func unbind(_ exchange: ExchangeHandle) -> ConnectionHandle? {
         let upstream = exchanges[exchange].upstream
         exchanges[exchange].upstream = .none
@@ -91,6 +98,7 @@ extension HTTPProxy {
     // MARK: Connecting
 
     /// The namespace that an exchange's client lives in.
+    @inline(__always)
     private func origin(of exchange: ExchangeHandle) -> Int32 {
         let downstream = exchanges[exchange].downstream
         return connections.contains(downstream) ? connections[downstream].origin : -1
@@ -121,6 +129,7 @@ extension HTTPProxy {
         )
         connection.flags = [.connecting]
         connection.origin = origin
+        connection.peerText = AddressText(endpoint.address, addressScratch)
         connection.endpoint = endpoint.slot
         connection.endpointGeneration = endpoint.generation
         guard let handle = connections.insert(connection) else {
@@ -139,6 +148,7 @@ extension HTTPProxy {
         return handle
     }
 
+    @inline(__always)
     func upstreamReady(_ handle: ConnectionHandle, _ readiness: Readiness) {
         if connections[handle].flags.contains(.connecting) {
             guard finishConnecting(handle, readiness) else { return }
@@ -226,6 +236,7 @@ extension HTTPProxy {
         counters.count(.retries)
         exchanges[exchange].tries += 1
         exchanges[exchange].upstreamAddress = endpoint.address
+        exchanges[exchange].upstreamText = AddressText()
         own(endpoint)
         guard let upstream = openUpstream(endpoint, origin(of: exchange)) else {
             waiting.clear(pool)
@@ -241,6 +252,7 @@ extension HTTPProxy {
     /// Idle connections looked at for one of the same namespace.
     private static let idleSearchMax = 64
 
+    @inline(__always)
     private func takeIdle(_ endpoint: EngineEndpoint, _ origin: Int32) -> ConnectionHandle? {
         var index = endpoints[endpoint.slot].idleHead
         var found: ConnectionHandle?
@@ -264,6 +276,7 @@ extension HTTPProxy {
     }
 
     /// Gives a connection whose exchange ended well back to its endpoint's pool, or closes it.
+    @inline(__always)
     func release(_ handle: ConnectionHandle) {
         let connection = connections[handle]
         let slot = connection.endpoint
@@ -291,6 +304,7 @@ extension HTTPProxy {
         setDeadline(handle, timeouts.poolIdle)
     }
 
+    @inline(__always)
     private func unlinkIdle(_ handle: ConnectionHandle) {
         let slot = connections[handle].endpoint
         let next = connections[handle].poolNext

@@ -26,6 +26,8 @@ package final class HTTPProxy: EventHandler {
     )
     /// What is being gathered for `gathering`.
     let gathered = ScratchBuffer(capacity: 131_072)
+    /// Where addresses are rendered once for each connection.
+    let addressScratch = ScratchBuffer(capacity: 64)
     /// Fields of the response in hand.
     let responseFields = Table<HeaderField>(count: 256, repeating: HeaderField())
     let endpoints: EndpointTable
@@ -33,11 +35,13 @@ package final class HTTPProxy: EventHandler {
     package let counters = EngineCounters()
     /// What this worker counts by listener, route and cluster.
     package let traffic: TrafficTables
-    let accessLog: AccessLog?
+    let accessLog: AccessLog
     /// The configuration in force.
     var view = RoutingView()
     /// The connection whose output is being gathered.
     var gathering = ConnectionHandle.none
+    /// The run of `received` that is to be sent on `gathering` as it is; nothing is gathered then.
+    var passing = 0..<0
     /// Connections that want another turn.
     let scheduled: Table<ConnectionHandle>
     var scheduledCount = 0
@@ -97,7 +101,7 @@ package final class HTTPProxy: EventHandler {
         exchangeTimers = SlotTimers(capacity: limits.exchangeMax, nowNanoseconds: now)
         endpoints = EndpointTable()
         traffic = TrafficTables()
-        accessLog = log.map { AccessLog(ring: $0) }
+        accessLog = AccessLog(ring: log)
         scheduled = Table(count: limits.connectionMax, repeating: .none)
         identifiers = RequestIdentifiers(seed: seed)
         random = FastRandom(seed: seed)
@@ -109,9 +113,24 @@ package final class HTTPProxy: EventHandler {
     /// Puts a view in force, with the chains its actions name by index. Exchanges in hand go on as
     /// they were routed.
     package func install(_ view: consuming RoutingView, chains: [FilterChain] = []) {
+        copyRouteNames()
         self.view = view
         install(chains: chains)
         dropIdleOfAbsentEndpoints()
+    }
+
+    /// Exchanges in hand keep their route's name when the view goes.
+    private func copyRouteNames() {
+        for index in 0..<exchanges.endIndex {
+            guard let handle = exchanges.handle(at: index),
+                exchanges[handle].flags.contains(.namesView)
+            else { continue }
+            let name = exchanges[handle].action.routeName
+            let start = append(view.bytes(name), to: handle)
+            let byteCount = start == nil ? 0 : name.byteCount
+            exchanges[handle].action.routeName = TextRange(start: start ?? 0, byteCount: byteCount)
+            exchanges[handle].flags.remove(.namesView)
+        }
     }
 
     /// The version of the view in force.
@@ -140,21 +159,20 @@ package final class HTTPProxy: EventHandler {
             if let handle = exchanges.handle(at: slot) { exchangeTimedOut(handle) }
         }
         finishGathering()
-        accessLog?.endTurn(nowNanoseconds: loop.nowNanoseconds)
+        accessLog.endTurn(nowNanoseconds: loop.nowNanoseconds)
     }
 
     /// By the timers, by scheduled work, by log text that waits.
     public override func waitMilliseconds() -> Int32 {
         if scheduledCount > 0 { return 0 }
         let now = loop.nowNanoseconds
-        var least = accessLog?.waitMilliseconds(nowNanoseconds: now) ?? -1
-        for wanted in [
-            connectionTimers.waitMilliseconds(nowNanoseconds: now),
-            exchangeTimers.waitMilliseconds(nowNanoseconds: now),
-        ] where wanted >= 0 && (least < 0 || wanted < least) {
-            least = wanted
-        }
-        return least
+        return EventHandler.sooner(
+            accessLog.waitMilliseconds(nowNanoseconds: now),
+            EventHandler.sooner(
+                connectionTimers.waitMilliseconds(nowNanoseconds: now),
+                exchangeTimers.waitMilliseconds(nowNanoseconds: now)
+            )
+        )
     }
 
     /// Puts a connection on the list for the end of this turn or the next.
@@ -203,6 +221,7 @@ package final class HTTPProxy: EventHandler {
         guard connections.contains(handle) else { return }
         if gathering == handle {
             gathered.reset()
+            passing = 0..<0
             gathering = .none
         }
         closeSessions(handle)

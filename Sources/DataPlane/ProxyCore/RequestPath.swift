@@ -14,18 +14,16 @@ struct RequestPath: BitwiseCopyable {
     /// Whether two readers could take it differently.
     let isAmbiguous: Bool
 
-    init(_ bytes: RawSpan, _ head: RequestHead) {
-        start = Int(head.pathOffset)
-        let end = start + Int(head.pathLength)
+    @inline(__always)
+    init(_ bytes: RawSpan, _ start: Int, _ byteCount: Int) {
+        self.start = start
+        let end = start + byteCount
         var at = start
         var suspicious = false
         while at < end {
-            let byte = bytes.byte(at: at)
-            if byte == UInt8(ascii: "?") { break }
-            if byte == UInt8(ascii: ".") || byte == UInt8(ascii: "%") || byte == UInt8(ascii: "\\")
-            {
-                suspicious = true
-            }
+            at = bytes.firstNotable(at..<end)
+            guard at < end, bytes.byte(at: at) != UInt8(ascii: "?") else { break }
+            suspicious = true
             at += 1
         }
         pathByteCount = at - start

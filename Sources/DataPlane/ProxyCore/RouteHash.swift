@@ -1,5 +1,5 @@
-/// The hash of the view's tables, FNV-1a of 64 bits, folded in byte by byte so that every prefix of
-/// a path has its hash on the way. Keys come from the operator; a request only looks up.
+/// The hash of the view's tables. Paths are folded in byte by byte (FNV-1a of 64 bits), so that every
+/// prefix of a path has its hash on the way; host names eight bytes at a time. Keys come from the operator; a request only looks up.
 struct RouteHash: BitwiseCopyable {
     private(set) var value: UInt64 = 0xcbf2_9ce4_8422_2325
 
@@ -8,14 +8,38 @@ struct RouteHash: BitwiseCopyable {
         value = (value ^ UInt64(byte)) &* 0x100_0000_01b3
     }
 
+    /// Folds a run of bytes in, letters in lower case, in words, the last of which overlaps.
+    @inline(__always)
+    mutating func combine(lowered bytes: RawSpan, _ start: Int, _ count: Int) {
+        var last = count &- 8
+        if last < 0 {
+            let mask = 1 &<< UInt64(count &* 8) &- 1 as UInt64
+            mix(ByteScan.lower(bytes.word(at: start) & mask))
+            return
+        }
+        mix(ByteScan.lower(bytes.word(at: start &+ last)))
+        while last > 0 {
+            last = max(last &- 8, 0)
+            mix(ByteScan.lower(bytes.word(at: start &+ last)))
+        }
+    }
+
+    @inline(__always)
+    private mutating func mix(_ word: UInt64) {
+        let mixed = (value ^ word) &* 0x9e37_79b9_7f4a_7c15
+        value = mixed ^ mixed >> 32
+    }
+
     /// The start of a host's hash.
     static func host(entry: Int32, isWildcard: Bool) -> RouteHash {
         start(UInt64(UInt32(bitPattern: entry)) << 1 | (isWildcard ? 1 : 0))
     }
 
-    /// The start of a path's hash.
-    static func path(host: Int32, isPrefix: Bool) -> RouteHash {
-        start(UInt64(UInt32(bitPattern: host)) << 1 | (isPrefix ? 1 : 0))
+    /// The key of a path whose bytes were folded in.
+    @inline(__always)
+    func key(host: Int32, isPrefix: Bool) -> UInt64 {
+        let salt = UInt64(UInt32(bitPattern: host)) << 1 | (isPrefix ? 1 : 0)
+        return (value ^ salt) &* 0x9e37_79b9_7f4a_7c15
     }
 
     private static func start(_ salt: UInt64) -> RouteHash {

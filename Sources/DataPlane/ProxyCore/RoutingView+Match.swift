@@ -18,6 +18,7 @@ extension RoutingView {
     private static let hostByteLimit = 255
 
     /// Finds the rule for a request by the Gateway API's precedence.
+    @inline(__always)
     func match(
         entry: Int32,
         _ bytes: RawSpan,
@@ -36,7 +37,8 @@ extension RoutingView {
         )
         guard host >= 0 else { return .noHost }
         let listener = hosts[Int(host)].listener
-        let action = findAction(host, bytes, fields, head, path)
+        let method = TextRange(start: head.methodOffset, byteCount: head.methodLength)
+        let action = findAction(host, bytes, fields, method, path)
         guard action >= 0 else { return .noRule(listener: listener) }
         return .found(RouteMatch(listener: listener, action: Int(action)))
     }
@@ -48,7 +50,8 @@ extension RoutingView {
 
     // MARK: Hosts
 
-    private func findHost(_ entry: Int32, _ bytes: RawSpan, _ start: Int, _ count: Int) -> Int32 {
+    /// Searches the tables for a host.
+    func searchHost(_ entry: Int32, _ bytes: RawSpan, _ start: Int, _ count: Int) -> Int32 {
         let any = entries[Int(entry)].anyHost
         guard hostSlots.count > 0 else { return any }
         let length = RoutingView.nameLength(bytes, start, count)
@@ -68,6 +71,7 @@ extension RoutingView {
     }
 
     /// The name's bytes without port and without a trailing dot.
+    @inline(__always)
     private static func nameLength(_ bytes: RawSpan, _ start: Int, _ count: Int) -> Int {
         guard count > 0 else { return 0 }
         var length = count
@@ -77,10 +81,8 @@ extension RoutingView {
             }
             return length
         }
-        for offset in 0..<count where bytes.byte(at: start + offset) == UInt8(ascii: ":") {
-            length = offset
-            break
-        }
+        let colon = bytes.firstColon(start..<(start + count))
+        if colon >= 0 { length = colon - start }
         if length > 1 && bytes.byte(at: start + length - 1) == UInt8(ascii: ".") { length -= 1 }
         return length
     }
@@ -93,7 +95,7 @@ extension RoutingView {
         isWildcard: Bool
     ) -> Int32? {
         var hash = RouteHash.host(entry: entry, isWildcard: isWildcard)
-        for offset in 0..<count { hash.combine(ByteScan.lower(bytes.byte(at: start + offset))) }
+        hash.combine(lowered: bytes, start, count)
         var place = RouteHash.place(hash.value, hostSlots.count)
         while hostSlots[place].host >= 0 {
             let slot = hostSlots[place]
@@ -114,12 +116,19 @@ extension RoutingView {
         _ count: Int
     ) -> Bool {
         guard Int(range.byteCount) == count else { return false }
-        let name = self.bytes(range)
-        for offset in 0..<count
-        where name.byte(at: offset) != ByteScan.lower(bytes.byte(at: start + offset)) {
-            return false
+        let text = wholeText
+        let base = Int(range.start)
+        guard count >= 8 else {
+            let mask = 1 &<< UInt64(count &* 8) &- 1 as UInt64
+            let given = ByteScan.lower(bytes.word(at: start))
+            return (text.word(at: base) ^ given) & mask == 0
         }
-        return true
+        var at = count &- 8
+        while text.word(at: base &+ at) == ByteScan.lower(bytes.word(at: start &+ at)) {
+            guard at > 0 else { return true }
+            at = max(at &- 8, 0)
+        }
+        return false
     }
 
     // MARK: Paths
@@ -127,57 +136,48 @@ extension RoutingView {
     /// The most path elements whose prefixes are looked up.
     static let prefixDepthLimit = 32
 
-    private func findAction(
+    /// Searches the tables for an action.
+    func searchAction(
         _ host: Int32,
         _ bytes: RawSpan,
         _ fields: Span<HeaderField>,
-        _ head: RequestHead,
+        _ method: TextRange,
         _ path: RequestPath
     ) -> Int32 {
         guard pathSlots.count > 0 else { return -1 }
         let start = path.start
         let end = start + path.pathByteCount
-        var exact = RouteHash.path(host: host, isPrefix: false)
-        var prefix = RouteHash.path(host: host, isPrefix: true)
+        var hash = RouteHash()
         // Hash and length of every prefix that ends at an element's border, the empty one first.
-        var borders = InlineArray<34, UInt64>(repeating: 0)
-        var lengths = InlineArray<34, Int32>(repeating: 0)
-        borders[0] = prefix.value
+        borders[0] = PathBorder(hash: hash)
         var count = 1
         let depthMax = min(prefixDepthMax, RoutingView.prefixDepthLimit)
         var at = start
         while at < end {
             let byte = bytes.byte(at: at)
             if byte == UInt8(ascii: "/") && at > start && count <= depthMax {
-                borders[count] = prefix.value
-                lengths[count] = Int32(at - start)
+                borders[count] = PathBorder(hash: hash, byteCount: Int32(at - start))
                 count += 1
             }
-            exact.combine(byte)
-            prefix.combine(byte)
+            hash.combine(byte)
             at += 1
         }
-        let action = find(host, exact.value, false, bytes, start, end - start, fields, head, path)
-        if action >= 0 { return action }
+        let exact = hash.key(host: host, isPrefix: false)
+        if hosts[Int(host)].hasExactPaths {
+            let action = find(host, exact, false, bytes, start, end - start, fields, method, path)
+            if action >= 0 { return action }
+        }
         if count <= depthMax && end > start {
-            let whole = find(
-                host,
-                prefix.value,
-                true,
-                bytes,
-                start,
-                end - start,
-                fields,
-                head,
-                path
-            )
-            if whole >= 0 { return whole }
+            let whole = hash.key(host: host, isPrefix: true)
+            let found = find(host, whole, true, bytes, start, end - start, fields, method, path)
+            if found >= 0 { return found }
         }
         while count > 0 {
             count -= 1
-            let length = Int(lengths[count])
-            let hash = borders[count]
-            let found = find(host, hash, true, bytes, start, length, fields, head, path)
+            let border = borders[count]
+            let key = border.hash.key(host: host, isPrefix: true)
+            let length = Int(border.byteCount)
+            let found = find(host, key, true, bytes, start, length, fields, method, path)
             if found >= 0 { return found }
         }
         return -1
@@ -191,7 +191,7 @@ extension RoutingView {
         _ start: Int,
         _ count: Int,
         _ fields: Span<HeaderField>,
-        _ head: RequestHead,
+        _ method: TextRange,
         _ path: RequestPath
     ) -> Int32 {
         var place = RouteHash.place(hash, pathSlots.count)
@@ -200,7 +200,7 @@ extension RoutingView {
             if slot.hash == hash && slot.host == host && slot.isPrefix == isPrefix
                 && equals(slot.text, bytes, start, count)
             {
-                return firstRule(slot.rules, bytes, fields, head, path)
+                return firstRule(slot.rules, bytes, fields, method, path)
             }
             place = (place + 1) & (pathSlots.count - 1)
         }
@@ -214,9 +214,13 @@ extension RoutingView {
         _ count: Int
     ) -> Bool {
         guard Int(range.byteCount) == count else { return false }
-        let text = self.bytes(range)
-        for offset in 0..<count where text.byte(at: offset) != bytes.byte(at: start + offset) {
-            return false
+        let text = wholeText
+        var at = 0
+        while at < count {
+            var difference = text.word(at: Int(range.start) &+ at) ^ bytes.word(at: start &+ at)
+            if count &- at < 8 { difference &= 1 &<< UInt64((count &- at) &* 8) &- 1 }
+            guard difference == 0 else { return false }
+            at &+= 8
         }
         return true
     }
@@ -227,13 +231,13 @@ extension RoutingView {
         _ range: RowRange,
         _ bytes: RawSpan,
         _ fields: Span<HeaderField>,
-        _ head: RequestHead,
+        _ method: TextRange,
         _ path: RequestPath
     ) -> Int32 {
         for offset in 0..<range.count {
             let rule = rules[Int(range.first + offset)]
             if rule.method.byteCount > 0
-                && !equals(rule.method, bytes, Int(head.methodOffset), Int(head.methodLength))
+                && !equals(rule.method, bytes, Int(method.start), Int(method.byteCount))
             {
                 continue
             }

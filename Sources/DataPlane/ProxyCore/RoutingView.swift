@@ -35,6 +35,10 @@ struct HostSlot: BitwiseCopyable {
 /// A virtual host.
 struct HostRow: BitwiseCopyable {
     var listener: Int32
+    /// Whether any rule has an exact path.
+    var hasExactPaths = false
+    /// Whether no rule looks at anything but the path.
+    var isUnconditional = true
 }
 
 /// A slot of the open-addressed table of paths.
@@ -44,6 +48,12 @@ struct PathSlot: BitwiseCopyable {
     var isPrefix = false
     var text = TextRange()
     var rules = RowRange()
+}
+
+/// The end of a path's element: the hash of all before it.
+struct PathBorder: BitwiseCopyable {
+    var hash: RouteHash
+    var byteCount: Int32 = 0
 }
 
 /// A rule: conditions besides host and path, sorted by precedence within its path.
@@ -130,6 +140,14 @@ package struct RoutingView: ~Copyable {
     let endpointGenerations: FlatTable<UInt32>
     let listenerNames: FlatTable<TextRange>
     let text: FlatTable<UInt8>
+    /// Where the prefixes of the path in hand are noted, besides the one that is empty.
+    let borders = Table<PathBorder>(
+        count: RoutingView.prefixDepthLimit + 2,
+        repeating: PathBorder(hash: RouteHash())
+    )
+    /// What was found for requests before, so that the same need not be searched for again.
+    let hostMemos = Table<HostMemo>(count: HostMemo.count, repeating: HostMemo())
+    let pathMemos = Table<PathMemo>(count: PathMemo.count, repeating: PathMemo())
     private let arena: FlatArena
 
     /// Bytes of memory held.
@@ -162,8 +180,15 @@ package struct RoutingView: ~Copyable {
         endpoints = arena.table(builder.endpoints)
         endpointGenerations = arena.table(builder.endpointGenerations())
         listenerNames = arena.table(builder.listenerNames)
-        text = arena.table(builder.text)
+        // Padded, so that every text can be read in whole words.
+        text = arena.table(builder.text + [UInt8](repeating: 0, count: 8))
         self.arena = arena
+    }
+
+    /// All text of the view.
+    var wholeText: RawSpan {
+        @_lifetime(immortal)
+        get { text.bytes(0, text.count) }
     }
 
     /// The bytes of a text.

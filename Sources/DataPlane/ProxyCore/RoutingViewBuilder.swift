@@ -79,7 +79,8 @@ struct RoutingViewBuilder {
     ) {
         let range = intern(name)
         var key = RouteHash.host(entry: entry, isWildcard: isWildcard)
-        for byte in name.utf8 { key.combine(byte) }
+        let bytes = Array(name.utf8)
+        bytes.withRawSpan { key.combine(lowered: $0, 0, $0.byteCount) }
         hostKeys.append(
             HostSlot(
                 hash: key.value,
@@ -100,6 +101,11 @@ struct RoutingViewBuilder {
         for (_, rule) in sorted {
             let index = Int32(rules.count)
             add(rule)
+            if rule.match.method != nil || !rule.match.headers.isEmpty
+                || !rule.match.queryParameters.isEmpty
+            {
+                hosts[Int(host)].isUnconditional = false
+            }
             if let last = groups.last, last.path == rule.match.path {
                 groups[groups.count - 1].rules.count += 1
             } else {
@@ -113,23 +119,39 @@ struct RoutingViewBuilder {
         let name: String
         let isPrefix: Bool
         switch path {
-        case .exact(let exact): (name, isPrefix) = (exact, false)
+        case .exact(let exact):
+            (name, isPrefix) = (exact, false)
+            hosts[Int(host)].hasExactPaths = true
         case .prefix(let prefix): (name, isPrefix) = (prefix, true)
         }
         if isPrefix {
             prefixDepthMax = max(prefixDepthMax, name.utf8.count { $0 == UInt8(ascii: "/") })
         }
-        var key = RouteHash.path(host: host, isPrefix: isPrefix)
-        for byte in name.utf8 { key.combine(byte) }
+        var hash = RouteHash()
+        for byte in name.utf8 { hash.combine(byte) }
         pathKeys.append(
             PathSlot(
-                hash: key.value,
+                hash: hash.key(host: host, isPrefix: isPrefix),
                 host: host,
                 isPrefix: isPrefix,
                 text: intern(name),
                 rules: rules
             )
         )
+    }
+
+    /// A name as the inside of a JSON string, as the access log writes it.
+    private static func escaped(_ name: String) -> String {
+        var text = ""
+        for byte in name.utf8 {
+            if ByteScan.isEscaped(byte) {
+                let digits = String(byte, radix: 16)
+                text += digits.utf8.count == 1 ? "\\u000\(digits)" : "\\u00\(digits)"
+            } else {
+                text.unicodeScalars.append(Unicode.Scalar(byte))
+            }
+        }
+        return text
     }
 
     private mutating func add(_ rule: EngineRule) {
@@ -165,7 +187,7 @@ struct RoutingViewBuilder {
                 backendTimeoutNanoseconds: nanoseconds(action.backendRequestTimeout),
                 chain: action.chain,
                 routeRow: action.routeRow,
-                routeName: intern(action.routeName)
+                routeName: intern(RoutingViewBuilder.escaped(action.routeName))
             )
         )
     }

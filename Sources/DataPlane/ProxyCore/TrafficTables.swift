@@ -17,22 +17,13 @@ package final class TrafficTables {
         case cluster
     }
 
-    func count(_ exchange: Exchange, nanoseconds: UInt64) {
-        let status = exchange.status
-        let received = exchange.bytesReceived
-        let sent = exchange.bytesSent
-        if exchange.listener >= 0 {
-            listeners[TrafficTables.row(exchange.listener)]
-                .count(status: status, received: received, sent: sent, nanoseconds: nanoseconds)
-        }
-        if exchange.action.routeRow >= 0 {
-            routes[TrafficTables.row(exchange.action.routeRow)]
-                .count(status: status, received: received, sent: sent, nanoseconds: nanoseconds)
-        }
-        if exchange.action.cluster >= 0 {
-            clusters[TrafficTables.row(exchange.action.cluster)]
-                .count(status: status, received: received, sent: sent, nanoseconds: nanoseconds)
-        }
+    /// Counts an ended exchange; -1 for what it never got to.
+    @inline(__always)
+    func count(_ sample: TrafficSample, listener: Int32, route: Int32, cluster: Int32) {
+        let bucket = TrafficRow.bucket(of: sample.nanoseconds)
+        if listener >= 0 { listeners[TrafficTables.row(listener)].count(sample, bucket) }
+        if route >= 0 { routes[TrafficTables.row(route)].count(sample, bucket) }
+        if cluster >= 0 { clusters[TrafficTables.row(cluster)].count(sample, bucket) }
     }
 
     /// The rows of some slots, for a scrape on the worker's thread.

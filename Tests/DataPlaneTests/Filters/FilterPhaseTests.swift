@@ -83,7 +83,8 @@ import Testing
                 "a.requestHeaders", "a.request(x)", "b.requestHeaders", "b.request(x)",
             ]
         )
-        #expect(rig.forwarded.hasSuffix("content-length: 1\r\n\r\nx"))
+        #expect(rig.forwarded.contains("\r\ncontent-length: 1\r\n"))
+        #expect(rig.forwarded.hasSuffix("\r\n\r\nx"))
     }
 
     @Test func whoWaitsForAllOfAResponseHasItBeforeItsHeadGoesOut() throws {
@@ -161,7 +162,8 @@ import Testing
         let client = rig.connect(sending: head + "\r\n")
         #expect(rig.text(client) == "HTTP/1.1 100 Continue\r\n\r\n")
         rig.send(client, "x")
-        #expect(rig.forwarded.hasSuffix("content-length: 1\r\n\r\nx"))
+        #expect(rig.forwarded.contains("\r\ncontent-length: 1\r\n"))
+        #expect(rig.forwarded.hasSuffix("\r\n\r\nx"))
         #expect(!rig.forwarded.contains("expect"))
     }
 
@@ -182,7 +184,8 @@ import Testing
             return .proceed
         }
         let client = rig.connect(sending: ChunkedMessages.request)
-        #expect(rig.forwarded.hasSuffix("content-length: 18\r\n\r\nlonger than before"))
+        #expect(rig.forwarded.contains("\r\ncontent-length: 18\r\n"))
+        #expect(rig.forwarded.hasSuffix("\r\n\r\nlonger than before"))
         rig.answer("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc")
         #expect(rig.text(client).hasSuffix("content-length: 1\r\n\r\nz"))
     }

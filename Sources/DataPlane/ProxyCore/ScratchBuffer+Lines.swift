@@ -1,31 +1,5 @@
 import Addressing
 
-/// A set of known header names.
-struct HeaderMask: BitwiseCopyable {
-    private var low: UInt64 = 0
-    private var high: UInt64 = 0
-
-    init(_ identifiers: HeaderID...) {
-        for identifier in identifiers { insert(identifier) }
-    }
-
-    mutating func insert(_ identifier: HeaderID) {
-        let bit = UInt64(identifier.rawValue)
-        if bit < 64 { low |= 1 << bit } else { high |= 1 << (bit - 64) }
-    }
-
-    mutating func formUnion(_ other: HeaderMask) {
-        low |= other.low
-        high |= other.high
-    }
-
-    @inline(__always)
-    func contains(_ identifier: HeaderID) -> Bool {
-        let bit = UInt64(identifier.rawValue)
-        return bit < 64 ? low >> bit & 1 == 1 : high >> (bit - 64) & 1 == 1
-    }
-}
-
 extension ScratchBuffer {
     /// Writes header lines, leaving out hop-by-hop fields (RFC 9110 section 7.6.1) and those of a
     /// mask. Neighbouring lines of HTTP/1 that stay go over in one piece.
@@ -41,33 +15,26 @@ extension ScratchBuffer {
                     runEnd = start + Int(field.lineLength)
                     continue
                 }
-                if runEnd > runStart { append(bytes.extracting(runStart..<runEnd)) }
+                if runEnd > runStart { append(bytes, runStart..<runEnd) }
                 runStart = start
                 runEnd = start + Int(field.lineLength)
                 continue
             }
-            if runEnd > runStart { append(bytes.extracting(runStart..<runEnd)) }
+            if runEnd > runStart { append(bytes, runStart..<runEnd) }
             runStart = 0
             runEnd = 0
-            append(bytes.extracting(field.nameRange))
+            append(bytes, field.nameRange)
             append(": ")
-            append(bytes.extracting(field.valueRange))
+            append(bytes, field.valueRange)
             append("\r\n")
         }
-        if runEnd > runStart { append(bytes.extracting(runStart..<runEnd)) }
+        if runEnd > runStart { append(bytes, runStart..<runEnd) }
     }
 
     /// Writes an address as text (IPv4, or IPv6 in full without compression).
     func append(address: IPAddress) {
         if address.isIPv4 {
-            let bits = address.v4Bits
-            append(decimal: UInt64(bits >> 24))
-            append(byte: UInt8(ascii: "."))
-            append(decimal: UInt64(bits >> 16 & 255))
-            append(byte: UInt8(ascii: "."))
-            append(decimal: UInt64(bits >> 8 & 255))
-            append(byte: UInt8(ascii: "."))
-            append(decimal: UInt64(bits & 255))
+            append(dotted: address.v4Bits)
             return
         }
         for group in 0..<8 {
