@@ -57,7 +57,8 @@ def check_allocations(pump, counter, directory):
 def check_idle_memory(pump):
     proxy = proxies.Proxy("martlet", pump.port)
     try:
-        expect_answers(pump.run(proxy.front, "/1k/page", 64, "keep", "requests", 5000), 5000)
+        # Enough for every block of the access log's ring to have been written once.
+        expect_answers(pump.run(proxy.front, "/1k/page", 64, "keep", "requests", 30000), 30000)
         before = proxy.anonymous_bytes()
         expect_answers(pump.hold(proxy.front, "/1k/page", IDLE_CONNECTIONS), IDLE_CONNECTIONS)
         each = (proxy.anonymous_bytes() - before) / IDLE_CONNECTIONS
