@@ -76,6 +76,8 @@ enum HeadText {
         (" / HTTP/1.1\r\n", .methodInvalid),
         ("G@T / HTTP/1.1\r\n", .methodInvalid),
         ("\u{16}\u{3}\u{1}", .methodInvalid),
+        ("POST\u{0}\u{0}\u{0} / HTTP/1.1\r\n", .methodInvalid),
+        ("GET\u{0} / HTTP/1.1\r\n", .methodInvalid),
         ("GET  / HTTP/1.1\r\n", .targetInvalid),
         ("GET /#a HTTP/1.1\r\n", .targetInvalid),
         ("GET /\u{e9} HTTP/1.1\r\n", .targetInvalid),

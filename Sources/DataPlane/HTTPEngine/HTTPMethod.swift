@@ -50,6 +50,8 @@ package enum HTTPMethod: UInt8, BitwiseCopyable, Sendable, CaseIterable {
     static func identify(_ bytes: RawSpan, offset: Int, count: Int) -> HTTPMethod {
         guard count >= 3 && count <= 7 else { return .other }
         let word = bytes.word(at: offset) & (1 << UInt64(count * 8) &- 1)
+        // The constants are filled up with zeros: a token that ends in NUL is none of them.
+        guard word >> UInt64(count * 8 - 8) != 0 else { return .other }
         return switch word {
         case 0x0054_4547: .get
         case 0x4441_4548: .head
