@@ -183,7 +183,7 @@ import Testing
             #expect(agent.waits { request("bad.example.com") == "200" && agent.faults.isEmpty })
             let others = agent.untouched
             try agent.write("manifests/bad.yaml", bad.text)
-            #expect(agent.waits { agent.tells(bad.reason) }, "\(bad.name): \(agent.told)")
+            try #require(agent.waits { agent.tells(bad.reason) }, "\(bad.name): \(agent.told)")
             #expect(agent.waits { request("bad.example.com") == bad.after }, "\(bad.name)")
             #expect(request("other.example.com") == "200", "\(bad.name)")
             #expect(agent.untouched == others, "\(bad.name)")
@@ -191,7 +191,7 @@ import Testing
             _ = Command.run("rm \(agent.directory)/manifests/bad.yaml")
             #expect(agent.waits { isGone() && request("bad.example.com") == "404" })
             try agent.write("manifests/bad.yaml", bad.text)
-            #expect(agent.waits { agent.tells(bad.reason) }, "\(bad.name): \(agent.told)")
+            try #require(agent.waits { agent.tells(bad.reason) }, "\(bad.name): \(agent.told)")
             #expect(agent.waits { request("bad.example.com") == bad.never }, "\(bad.name)")
             #expect(request("other.example.com") == "200", "\(bad.name)")
             let check = agent.martlet("check --manifests \(agent.directory)/manifests")

@@ -121,15 +121,28 @@ package actor CredentialStore {
         let (server, name, environment) = (
             configuration.server, configuration.tlsServerName, environment
         )
+        let authorities = trustedAuthorities
         return Task {
             let outcome = await BlockingThread.run(name: "exec-plugin") {
                 Result<ExecCredential, ClusterFault> { () throws(ClusterFault) in
-                    try plugin.run(inherited: environment, server: server, tlsServerName: name)
+                    try plugin.run(
+                        inherited: environment,
+                        server: server,
+                        tlsServerName: name,
+                        authorities: authorities
+                    )
                 }
             }
             let sentence = "exec plugin \(plugin.command): no thread could be started"
             return outcome ?? .failure(ClusterFault(sentence))
         }
+    }
+
+    /// The authorities that a plugin is told of; `nil` where they cannot be read, which the request
+    /// itself will say.
+    private var trustedAuthorities: [UInt8]? {
+        guard case .authorities(let source) = configuration.trust else { return nil }
+        return try? content(source, "certificate authorities")
     }
 
     private func read() throws(ClusterFault) -> ClusterCredentials {

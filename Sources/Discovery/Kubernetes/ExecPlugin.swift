@@ -67,11 +67,12 @@ package struct ExecPlugin: Equatable, Sendable {
         inherited: [String],
         server: APIServerAddress,
         tlsServerName: String?,
+        authorities: [UInt8]? = nil,
         timeout: Duration = ExecPlugin.runTimeout
     ) throws(ClusterFault) -> ExecCredential {
         let names = Set(environment.map { $0.prefix { $0 != "=" } } + ["KUBERNETES_EXEC_INFO"])
         let kept = inherited.filter { !names.contains($0.prefix { $0 != "=" }) }
-        let info = "KUBERNETES_EXEC_INFO=" + information(server, tlsServerName)
+        let info = "KUBERNETES_EXEC_INFO=" + information(server, tlsServerName, authorities)
         let outcome: ChildProcess.Outcome
         do throws(Errno) {
             outcome = try ChildProcess.run(
@@ -96,7 +97,11 @@ package struct ExecPlugin: Equatable, Sendable {
         }
     }
 
-    private func information(_ server: APIServerAddress, _ tlsServerName: String?) -> String {
+    private func information(
+        _ server: APIServerAddress,
+        _ tlsServerName: String?,
+        _ authorities: [UInt8]?
+    ) -> String {
         var json = JSONWriter()
         json.object { json in
             json.string("apiVersion", apiVersion)
@@ -107,6 +112,9 @@ package struct ExecPlugin: Equatable, Sendable {
                 json.object("cluster") { json in
                     json.string("server", server.url)
                     if let tlsServerName { json.string("tls-server-name", tlsServerName) }
+                    if let authorities {
+                        json.string("certificate-authority-data", Base64.encode(authorities))
+                    }
                 }
             }
         }

@@ -198,6 +198,24 @@ package enum Base64 {
         return bytes
     }
 
+    /// Encodes bytes (RFC 4648 section 4), without line ends.
+    package static func encode(_ bytes: [UInt8]) -> String {
+        let letters = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+        var text: [UInt8] = []
+        var at = 0
+        while at < bytes.count {
+            let group = bytes[at..<min(at + 3, bytes.count)]
+            var word = group.reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+            word <<= UInt32(8 * (3 - group.count))
+            for place in 0..<4 {
+                let letter = letters[Int(word >> UInt32(18 - 6 * place) & 63)]
+                text.append(place <= group.count ? letter : UInt8(ascii: "="))
+            }
+            at += 3
+        }
+        return String(decoding: text, as: UTF8.self)
+    }
+
     private static func value(of byte: UInt8) -> UInt8? {
         switch byte {
         case UInt8(ascii: "A")...UInt8(ascii: "Z"): byte - UInt8(ascii: "A")

@@ -95,6 +95,7 @@ import Testing
             $0.upsert(KubernetesRig.services, "a", KubernetesRig.service("10.0.0.1"))
         }
         let script = """
+            echo "$KUBERNETES_EXEC_INFO" > "$PLACE/info"
             pem() { awk '{printf "%s\\\\n", $0}' "$1"; }
             printf '{"status":{"clientCertificateData":"%s","clientKeyData":"%s"}}' \
                 "$(pem \(client.certificate))" "$(pem \(client.key))"
@@ -108,6 +109,10 @@ import Testing
         let source = KubernetesRig.source(fake, configuration)
         #expect(await KubernetesRig.wait(await source.start(), for: ["a"]) != nil)
         #expect(await fake.ask { $0.seen.first?.client } == "exec-client")
+        let info = try FileSystem.readText("\(folder.path)/info")
+        let told = JSONText.parse(info)?["spec"]?["cluster"]?["certificate-authority-data"]?.text
+        let data = try #require(told.flatMap(Base64.decode))
+        #expect(try data == FileSystem.read(authority.certificate, byteLimit: 65_536))
         await source.stop()
     }
 
