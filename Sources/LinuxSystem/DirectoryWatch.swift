@@ -66,12 +66,12 @@ package final class DirectoryWatch: Sendable {
                 let patience = number == nil ? DirectoryWatch.searchMilliseconds : -1
                 _ = epoll.wait(milliseconds: patience)
                 guard !isStopped.load(ordering: .acquiring) else { return }
+                let news = takeEvents(number)
                 guard let watched = number else {
                     number = try? watch()
                     if number != nil { changed() }
                     continue
                 }
-                let news = takeEvents(watched)
                 if news.isLost {
                     _ = inotify_rm_watch(inotify.rawValue, watched)
                     number = try? watch()
@@ -81,7 +81,7 @@ package final class DirectoryWatch: Sendable {
         }
 
         /// Takes what waits. Events of earlier watches of the path are passed over.
-        private func takeEvents(_ watched: Int32) -> (isChanged: Bool, isLost: Bool) {
+        private func takeEvents(_ watched: Int32?) -> (isChanged: Bool, isLost: Bool) {
             var isChanged = false
             var isLost = false
             let gone = UInt32(IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED)
