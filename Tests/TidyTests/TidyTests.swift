@@ -26,6 +26,23 @@ import Testing
         #expect(findings.isEmpty, "\(list(findings))")
     }
 
+    /// A file is named for its main type, and a test names that type; or it is listed with what
+    /// tests it instead.
+    @Test func everyMainTypeIsNamedByATest() throws {
+        let tests = try Repository.sources(below: "Tests")
+            .filter { $0.name != "UntestedTypes.swift" }
+        let named = Set(tests.flatMap { Token.tokens(of: $0.code).map(\.text) })
+        let excused = UntestedTypes.byReason.values.reduce(into: Set()) { $0.formUnion($1) }
+        let missing = try Repository.sources(below: "Sources").compactMap { source -> String? in
+            let type = String(source.name.dropLast(".swift".count))
+            guard source.declaredTypes.contains(where: { $0.name == type }),
+                !named.contains(type), !excused.contains(type)
+            else { return nil }
+            return "\(source.path): no test names \(type)"
+        }
+        #expect(missing.isEmpty, "\n\(missing.joined(separator: "\n"))")
+    }
+
     private func list(_ findings: [Finding]) -> String {
         "\n" + findings.map(\.description).joined(separator: "\n")
     }
