@@ -41,6 +41,8 @@ package struct Errno: Error, Equatable, Hashable, Sendable, BitwiseCopyable {
     package static let brokenPipe = Errno(EPIPE)
     /// Timed out.
     package static let timedOut = Errno(ETIMEDOUT)
+    /// EFBIG: longer than may be read.
+    package static let tooLarge = Errno(EFBIG)
 }
 
 extension Errno: CustomStringConvertible {

@@ -21,7 +21,7 @@ package enum FileSystem {
             if result == -Int(EINTR) { continue }
             let count = try Errno.check(result)
             guard count > 0 else { return bytes }
-            guard bytes.count + count <= byteLimit else { throw Errno(EFBIG) }
+            guard bytes.count + count <= byteLimit else { throw .tooLarge }
             bytes.append(contentsOf: chunk[..<count])
         }
     }
@@ -120,7 +120,7 @@ package enum FileSystem {
     }
 
     /// Writes all bytes to a descriptor, waiting as it must.
-    static func writeAll(_ bytes: [UInt8], to descriptor: Int32) throws(Errno) {
+    package static func writeAll(_ bytes: [UInt8], to descriptor: Int32) throws(Errno) {
         var rest = bytes[...]
         while !rest.isEmpty {
             let result = unsafe rest.withUnsafeBytes { source in

@@ -8,8 +8,6 @@ import Synchronization
 /// has been quiet longest gives way, which is counted. Two workers that note offences of one source
 /// in the same instant may see one of the two a call later; never one too many.
 package final class OffenceTable: Sendable {
-    /// Sources remembered at once, all policies together.
-    package static let rowCount = 4_096
     /// The most offences that a policy may ask for: as many times as a row keeps.
     package static let offenceMax = 64
 
@@ -38,12 +36,16 @@ package final class OffenceTable: Sendable {
         }
     }
 
-    private let rows = (0..<OffenceTable.rowCount).map { _ in Row() }
+    private let rows: [Row]
     private let salt = UInt64.random(in: .min ... .max)
     private let evictions = Atomic<UInt64>(0)
 
     /// Makes an empty table.
-    package init() {}
+    ///
+    /// - Parameter sourceMax: sources remembered at once, all policies together.
+    package init(sourceMax: Int = 4_096) {
+        rows = (0..<max(1, sourceMax)).map { _ in Row() }
+    }
 
     /// Sources that gave way to others.
     package var evictionCount: UInt64 { evictions.load(ordering: .relaxed) }
@@ -71,10 +73,10 @@ package final class OffenceTable: Sendable {
     }
 
     private func row(of key: UInt64) -> Row {
-        let start = Int(truncatingIfNeeded: key >> 8)
-        var quietest = rows[start & (OffenceTable.rowCount - 1)]
+        let start = Int(truncatingIfNeeded: key >> 8 & 0xffff_ffff)
+        var quietest = rows[start % rows.count]
         for probe in 0..<OffenceTable.probeCount {
-            let row = rows[(start &+ probe) & (OffenceTable.rowCount - 1)]
+            let row = rows[(start &+ probe) % rows.count]
             let found = row.key.load(ordering: .relaxed)
             if found == key { return row }
             if found == 0 {

@@ -6,13 +6,16 @@ import Synchronization
 package final class PluginRuntime: FilterFactory {
     /// The plugins there are.
     package let registry: PluginRegistry
-    private let offences = OffenceTable()
+    private let offences: OffenceTable
     private let consumers = Mutex<[Consumer]>([])
     private let faults = Mutex<[String: String]>([:])
 
     /// Makes a runtime.
-    package init(registry: PluginRegistry = .shipped) {
+    ///
+    /// - Parameter offenceSourceMax: sources whose offences are remembered at once.
+    package init(registry: PluginRegistry = .shipped, offenceSourceMax: Int = 4_096) {
         self.registry = registry
+        offences = OffenceTable(sourceMax: offenceSourceMax)
     }
 
     /// Takes the consumers of a snapshot; they are in force with the next chains.

@@ -3,8 +3,6 @@ import LinuxSystem
 import MeshModel
 
 extension CaptureLayer {
-    /// A pod let go of is cleaned up after this, open connections or not.
-    private static let leaveNanosecondsMax: UInt64 = 30_000_000_000
     /// What was redirected before the rules let go is accepted by then.
     private static let settleNanoseconds: UInt64 = 1_000_000_000
 
@@ -51,9 +49,11 @@ extension CaptureLayer {
         guard var pod = pods[key], let since = pod.leaveSinceNanoseconds else { return }
         let age = Clock.monotonicNanoseconds() - since
         let isFirst = !pod.status.isFaulty
-        var isOver = pod.namespace < 0 || age > CaptureLayer.leaveNanosecondsMax
+        var isOver = pod.namespace < 0 || since == 0
         if !isOver && age > CaptureLayer.settleNanoseconds {
-            isOver = await openConnectionCount(pod) == 0
+            let hasEnded = await openConnectionCount(pod) == 0
+            isOver = hasEnded || age > leaveMax.wholeNanoseconds
+            if isOver && !hasEnded && isFirst { overdueDepartures.add() }
         }
         guard isOver, isFirst || isAudit else { return }
         didStep(.connectionsEnded)

@@ -3,6 +3,7 @@ import DataPlane
 import L4Proxy
 import LinuxSystem
 import MeshModel
+import Telemetry
 
 /// The layer that captures pods: brings each wish into its pod's namespace step by step, proves
 /// it, keeps it so, and takes it back without breaking a connection.
@@ -17,6 +18,9 @@ package actor CaptureLayer: SnapshotConsumer {
     let failMode: CaptureFailMode
     let drift: DriftMonitor
     let turnsPerAudit: Int
+    let leaveMax: Duration
+    /// Pods let go of whose connections had not ended when they were cleaned up.
+    nonisolated package let overdueDepartures = SharedCounter()
     let didStep: @Sendable (CaptureStep) -> Void
     var pods: [ObjectKey: CapturePod] = [:]
     private var nextSlot: Int32 = 0
@@ -29,6 +33,9 @@ package actor CaptureLayer: SnapshotConsumer {
     private var isBusy = false
     private var waiting: [CheckedContinuation<Void, Never>] = []
 
+    /// How long a pod's connections are waited for when it is let go of.
+    package static let leaveDefault = Duration.seconds(30)
+
     /// Makes the layer; `run` must be called for retries, repairs and departures.
     ///
     /// - Parameters:
@@ -37,6 +44,7 @@ package actor CaptureLayer: SnapshotConsumer {
     ///   - failMode: what happens to pods' connections when this process is gone.
     ///   - drift: hears of changes inside pods.
     ///   - auditPeriod: every pod is looked at this often, told of changes or not.
+    ///   - leaveMax: a pod let go of is cleaned up after this, open connections or not.
     ///   - didStep: told of each step when it is done, on any thread.
     ///   - tools: the dispatcher and the relay of a worker, on its thread.
     package init(
@@ -46,6 +54,7 @@ package actor CaptureLayer: SnapshotConsumer {
         failMode: CaptureFailMode,
         drift: DriftMonitor,
         auditPeriod: Duration = .seconds(10),
+        leaveMax: Duration = CaptureLayer.leaveDefault,
         didStep: @escaping @Sendable (CaptureStep) -> Void = { _ in },
         tools: @escaping @Sendable (Worker) -> CaptureTools?
     ) throws(Errno) {
@@ -55,6 +64,7 @@ package actor CaptureLayer: SnapshotConsumer {
         self.record = record
         self.failMode = failMode
         self.drift = drift
+        self.leaveMax = leaveMax
         turnsPerAudit = max(1, Int(auditPeriod / CaptureLayer.turn))
         self.didStep = didStep
         thread = try NamespaceThread()

@@ -3,21 +3,49 @@ import Synchronization
 /// One bound of the agent, as `/config` shows it.
 package struct Limit: Sendable {
     /// Such as `http.headByteLimit`.
-    package var name: String
+    package let name: String
     /// What is counted: `bytes`, `connections`, `seconds`, `entries`.
-    package var unit: String
+    package let unit: String
     /// The bound.
-    package var value: UInt64
+    package let value: Double
     /// Why there is one, and what happens to what is over it: one sentence.
-    package var reason: String
+    package let reason: String
 
     /// Makes a limit.
-    package init(_ name: String, unit: String, value: UInt64, reason: String) {
+    package init(_ name: String, unit: String, value: some BinaryInteger, reason: String) {
         self.name = name
         self.unit = unit
-        self.value = value
+        self.value = Double(value)
         self.reason = reason
     }
+
+    /// Makes a limit of time.
+    package init(_ name: String, time: Duration, reason: String) {
+        self.name = name
+        unit = "seconds"
+        value = time / .seconds(1)
+        self.reason = reason
+    }
+
+    /// The sample at `/metrics` that counts how often it was reached.
+    package var counterName: String { "martlet_limit_reached_total{limit=\"\(name)\"}" }
+}
+
+/// A bound of the whole process, kept beside the code that holds to it, with its counter. Any
+/// thread.
+package final class CountedLimit: Sendable {
+    /// The bound.
+    package let limit: Limit
+    private let counter = SharedCounter()
+
+    /// Makes a limit that was never reached.
+    package init(_ limit: Limit) { self.limit = limit }
+
+    /// Counts that it was reached.
+    package func reached() { counter.add() }
+
+    /// How often it was reached.
+    package var reachedCount: UInt64 { counter.value }
 }
 
 /// Every limit of the process with the count of how often it was reached. Any thread.
@@ -32,7 +60,7 @@ package final class LimitRegistry: Sendable {
     /// Makes an empty registry.
     package init() {}
 
-    /// Adds a limit that is counted elsewhere, such as in a worker's block.
+    /// Adds a limit that is counted elsewhere, such as by the workers.
     ///
     /// - Parameters:
     ///   - count: called on the control side, must not block.
@@ -46,6 +74,9 @@ package final class LimitRegistry: Sendable {
         add(limit) { counter.value }
         return counter
     }
+
+    /// Adds a limit of the whole process.
+    package func add(_ limit: CountedLimit) { add(limit.limit) { limit.reachedCount } }
 
     /// All limits by name, with how often each was reached.
     package func rows() -> [(limit: Limit, reachedCount: UInt64)] {
@@ -71,9 +102,7 @@ package final class LimitRegistry: Sendable {
             kind: .gauge
         )
         registry.samples(values) {
-            self.rows().map {
-                MetricSample([MetricLabel("limit", $0.limit.name)], Double($0.limit.value))
-            }
+            self.rows().map { MetricSample([MetricLabel("limit", $0.limit.name)], $0.limit.value) }
         }
     }
 }

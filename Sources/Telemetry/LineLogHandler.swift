@@ -42,6 +42,9 @@ package final class LogOutput: Sendable {
     /// Messages held back because the same one had come too often.
     package var suppressedCount: UInt64 { limiter.suppressedCount }
 
+    /// How often older kinds of message were forgotten.
+    package var forgottenKindCount: UInt64 { limiter.forgottenCount }
+
     /// A logger that writes here.
     ///
     /// - Parameters:

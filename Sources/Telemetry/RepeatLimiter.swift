@@ -26,6 +26,7 @@ package final class RepeatLimiter: Sendable {
     private struct State {
         var kinds: [String: Kind] = [:]
         var suppressedCount: UInt64 = 0
+        var forgottenCount: UInt64 = 0
     }
 
     private let state = Mutex(State())
@@ -36,6 +37,9 @@ package final class RepeatLimiter: Sendable {
     /// Messages held back so far.
     package var suppressedCount: UInt64 { state.withLock(\.suppressedCount) }
 
+    /// How often the oldest half of the kinds was forgotten.
+    package var forgottenCount: UInt64 { state.withLock(\.forgottenCount) }
+
     /// Judges a message.
     ///
     /// - Parameters:
@@ -45,6 +49,7 @@ package final class RepeatLimiter: Sendable {
         state.withLock { state in
             if state.kinds[key] == nil, state.kinds.count >= RepeatLimiter.kindMax {
                 RepeatLimiter.forget(&state.kinds)
+                state.forgottenCount += 1
             }
             var kind = state.kinds[key] ?? Kind(windowStart: now)
             defer { state.kinds[key] = kind }

@@ -70,6 +70,29 @@ package struct VerdictRules: Sendable {
         package init() {}
     }
 
+    /// How often each bound decided.
+    package struct LimitCounts: Equatable, Sendable {
+        /// First blocks shortened to `firstTTLMax`.
+        package var firstTTL: UInt64 = 0
+        /// Repeated blocks shortened to `ttlMax`.
+        package var ttl: UInt64 = 0
+        /// Wishes over `blocksPerMinuteMax`.
+        package var blocksPerMinute: UInt64 = 0
+        /// Wishes over `rememberedSourceCountMax`.
+        package var rememberedSources: UInt64 = 0
+
+        /// Makes counts of zero.
+        package init() {}
+
+        /// Adds another worker's counts.
+        package mutating func add(_ other: LimitCounts) {
+            firstTTL &+= other.firstTTL
+            ttl &+= other.ttl
+            blocksPerMinute &+= other.blocksPerMinute
+            rememberedSources &+= other.rememberedSources
+        }
+    }
+
     private struct Offender: Hashable {
         var source: IPAddress
         var scope: BlockScope
@@ -91,6 +114,8 @@ package struct VerdictRules: Sendable {
     package var limits: Limits
     /// Sources that may never be blocked.
     package var neverList: NeverList
+    /// How often each bound decided so far.
+    package private(set) var limitCounts = LimitCounts()
     private var remembered: [Offender: Memory] = [:]
     private var windows: [BlockOwner: Window] = [:]
 
@@ -112,8 +137,14 @@ package struct VerdictRules: Sendable {
         if let reason = neverList.reason(for: request.source) { return .neverBlocked(reason) }
         guard request.hasHandshake else { return .noHandshake }
         let offender = Offender(source: request.source, scope: request.scope)
-        guard makeRoom(for: offender, now: now) else { return .tableFull }
-        guard takeQuota(request.owner, now: now) else { return .overQuota }
+        guard makeRoom(for: offender, now: now) else {
+            limitCounts.rememberedSources &+= 1
+            return .tableFull
+        }
+        guard takeQuota(request.owner, now: now) else {
+            limitCounts.blocksPerMinute &+= 1
+            return .overQuota
+        }
         let ttl = ttlNanoseconds(request, offender, now: now)
         if !request.dryRun {
             remembered[offender] = Memory(
@@ -127,18 +158,21 @@ package struct VerdictRules: Sendable {
     /// Sources remembered now.
     package var rememberedSourceCount: Int { remembered.count }
 
-    private func ttlNanoseconds(
+    private mutating func ttlNanoseconds(
         _ request: VerdictRequest,
         _ offender: Offender,
         now: UInt64
     ) -> UInt64 {
         let asked = min(request.ttl, limits.firstTTLMax).wholeNanoseconds
         guard let memory = remembered[offender], memory.forgetAtNanoseconds > now else {
+            if request.ttl > limits.firstTTLMax { limitCounts.firstTTL &+= 1 }
             return asked
         }
         let doubled = memory.ttlNanoseconds.multipliedReportingOverflow(by: 2)
         let cap = limits.ttlMax.wholeNanoseconds
-        return doubled.overflow ? cap : min(cap, max(asked, doubled.partialValue))
+        let wanted = doubled.overflow ? .max : max(asked, doubled.partialValue)
+        if wanted > cap { limitCounts.ttl &+= 1 }
+        return min(cap, wanted)
     }
 
     private mutating func makeRoom(for offender: Offender, now: UInt64) -> Bool {

@@ -1,5 +1,6 @@
 import CLibBPF
 import LinuxSystem
+import Synchronization
 
 /// A BPF map, by bytes. Every call is one system call and may be made on any thread.
 package final class KernelMap: Sendable {
@@ -9,6 +10,7 @@ package final class KernelMap: Sendable {
     let valueByteCount: Int
     let capacity: Int
     private let kind: UInt32
+    private let refused = Atomic<UInt64>(0)
     private let descriptor: OwnedFD
 
     /// Takes ownership of a map's descriptor and asks the kernel for its shape.
@@ -30,6 +32,12 @@ package final class KernelMap: Sendable {
         let result = try Errno.check(Int(unsafe bpf_obj_get(path)))
         try self.init(name: name, owning: OwnedFD(owning: Int32(result)))
     }
+
+    /// Updates refused because the map was full.
+    var refusedCount: UInt64 { refused.load(ordering: .relaxed) }
+
+    /// Hash maps say E2BIG, tries ENOSPC.
+    private static func isFull(_ result: Int32) -> Bool { result == -7 || result == -28 }
 
     /// Whether two maps have the same kind, sizes and capacity.
     func hasShape(of other: KernelMap) -> Bool {
@@ -58,6 +66,7 @@ package final class KernelMap: Sendable {
     func update(_ key: [UInt8], _ value: [UInt8]) throws(Errno) {
         precondition(key.count == keyByteCount && value.count >= valueByteCount)
         let result = unsafe bpf_map_update_elem(descriptor.rawValue, key, value, 0)
+        if KernelMap.isFull(result) { refused.wrappingAdd(1, ordering: .relaxed) }
         _ = try Errno.check(Int(result))
     }
 

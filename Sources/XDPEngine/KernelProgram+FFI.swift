@@ -82,7 +82,8 @@ enum ObjectLoader {
     static func load(
         object: [UInt8],
         program: String,
-        reusing pinned: [String: KernelMap]
+        reusing pinned: [String: KernelMap],
+        entries: [String: UInt32] = [:]
     ) throws(LoadError) -> LoadedObject {
         _ = unsafe libbpf_set_print(nil)
         let log = UnsafeMutablePointer<CChar>.allocate(capacity: logByteLimit)
@@ -101,6 +102,10 @@ enum ObjectLoader {
             throw LoadError(errno: .current(), text: "the embedded object cannot be read")
         }
         defer { unsafe bpf_object__close(handle) }
+        for (name, count) in entries {
+            guard let map = unsafe bpf_object__find_map_by_name(handle, name) else { continue }
+            _ = unsafe bpf_map__set_max_entries(map, count)
+        }
         unsafe try reuse(pinned, in: handle)
         let result = unsafe bpf_object__load(handle)
         guard result == 0 else {

@@ -67,6 +67,8 @@ struct ShieldPlan: Equatable {
     var synRate: Rate?
     /// What could not be planned, one sentence each.
     var faults: [String] = []
+    /// Listeners without a place among those of their address and port.
+    private(set) var refusedScopeCount: UInt64 = 0
 
     private static let tcp: UInt8 = 6
     private static let scopeCountMax = Int(MESH_SCOPES_PER_DESTINATION_MAX)
@@ -180,6 +182,7 @@ struct ShieldPlan: Equatable {
         var scopes = destinations[place] ?? []
         guard !scopes.contains(scope) else { return }
         guard scopes.count < ShieldPlan.scopeCountMax else {
+            refusedScopeCount += 1
             faults.append(
                 "listener \(listener): \(place.address) port \(place.port) is shared by more than "
                     + "\(ShieldPlan.scopeCountMax) Gateways; its blocks hold in user space only"

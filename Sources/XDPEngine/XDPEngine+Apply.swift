@@ -14,6 +14,7 @@ extension XDPEngine {
         state.withLock { state in
             let plan = ShieldPlan(desired)
             state.neverList = NeverList(protected: desired.protected, policies: desired.policies)
+            state.refusedScopeCount &+= plan.refusedScopeCount
             state.planFaults = plan.faults.map { XDPFault(part: "xdp", reason: $0) }
             guard let object = state.object else {
                 state.appliedVersion = version

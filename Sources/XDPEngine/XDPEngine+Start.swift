@@ -106,7 +106,12 @@ extension XDPEngine {
     /// Loads with the pinned maps; one that has not the shape of this build is left for a new one.
     private func openObject(_ bytes: [UInt8], _ state: State) throws(LoadError) -> LoadedObject {
         guard let pins = state.pins else {
-            return try ObjectLoader.load(object: bytes, program: "shield", reusing: [:])
+            return try ObjectLoader.load(
+                object: bytes,
+                program: "shield",
+                reusing: [:],
+                entries: configuration.mapEntries
+            )
         }
         var pinned: [String: KernelMap] = [:]
         for name in (try? FileSystem.names(in: pins.path)) ?? [] where name.hasPrefix("map_") {
@@ -119,7 +124,12 @@ extension XDPEngine {
                 _ = try? FileSystem.remove("\(pins.path)/\(name)")
             }
         }
-        let object = try ObjectLoader.load(object: bytes, program: "shield", reusing: pinned)
+        let object = try ObjectLoader.load(
+            object: bytes,
+            program: "shield",
+            reusing: pinned,
+            entries: configuration.mapEntries
+        )
         for (name, map) in object.maps where pinned[name] == nil && !name.contains(".") {
             do throws(Errno) {
                 try map.pin(at: pins.mapPath(name))

@@ -32,6 +32,7 @@ package final class XDPEngine: Sendable {
         var configFlags: UInt32 = 0
         var appliedVersion: UInt64 = 0
         var generation: UInt64 = 0
+        var refusedScopeCount: UInt64 = 0
     }
 
     let configuration: XDPConfiguration

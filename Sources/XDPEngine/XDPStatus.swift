@@ -31,6 +31,8 @@ package struct XDPConfiguration: Equatable, Sendable {
     package var nodeName: String
     /// The layout of maps; other than the built one in tests alone.
     var layout = Int(MESH_LAYOUT_VERSION)
+    /// Entries of maps, by name, where they are to hold others than they are built for.
+    package var mapEntries: [String: UInt32] = [:]
 
     /// Makes a configuration.
     package init(

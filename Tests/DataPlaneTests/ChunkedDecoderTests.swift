@@ -23,7 +23,7 @@ import Testing
         ("5\rhello", .chunkSizeInvalid),
         ("5;a\nhello", .chunkExtensionInvalid),
         ("5;a\u{0}\r\n", .chunkExtensionInvalid),
-        ("5;" + String(repeating: "a", count: 1_100), .chunkExtensionInvalid),
+        ("5;" + String(repeating: "a", count: 1_100), .chunkExtensionTooLong),
         ("5\r\nhelloX", .chunkEndInvalid),
         ("5\r\nhello\n", .chunkEndInvalid),
         ("5\r\nhello\rX", .chunkEndInvalid),

@@ -55,7 +55,7 @@ enum HeadText {
             (host + "Connection: a@b\r\n\r\n", .connectionInvalid),
             (
                 host + "Connection: a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q\r\n\r\n",
-                .connectionInvalid
+                .connectionOptionsExceeded
             ),
             (host + "Expect: 200-ok\r\n\r\n", .expectationUnsupported),
             ("GET /" + String(repeating: "a", count: 200) + " HTTP/1.1\r\n", .startLineTooLong),

@@ -83,6 +83,7 @@ enum HTTP2Frames {
 
 /// An owner that writes down what it hears and answers with prepared bodies.
 final class HTTP2Listener: HTTP2SessionOwner {
+    var limits: [HTTP2Limit] = []
     struct Head: Equatable {
         var stream: Int32
         var method: String
@@ -155,6 +156,10 @@ final class HTTP2Listener: HTTP2SessionOwner {
     func http2TrailersRefused(_ session: HTTP2ServerSession, stream: Int32) {}
 
     func http2RequestEnded(_ session: HTTP2ServerSession, stream: Int32) { ended.append(stream) }
+
+    func http2LimitReached(_ session: HTTP2ServerSession, _ limit: HTTP2Limit) {
+        limits.append(limit)
+    }
 
     func http2StreamClosed(_ session: HTTP2ServerSession, stream: Int32, errorCode: UInt32) {
         closed[stream] = errorCode

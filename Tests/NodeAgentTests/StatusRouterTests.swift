@@ -1,6 +1,7 @@
 import Addressing
 import Logging
 import Synchronization
+import Telemetry
 import Testing
 
 @testable import NodeAgent
@@ -53,7 +54,11 @@ import Testing
         token: String? = nil
     ) async -> (status: Int, body: String, response: StatusResponse) {
         let access = StatusAccess(token: token, agentUserID: 42, hostNames: ["n1"])
-        let router = StatusRouter(subject: subject, access: access)
+        let router = StatusRouter(
+            subject: subject,
+            access: access,
+            limits: StatusLimits(LimitRegistry())
+        )
         let response = await router.respond(to: request)
         return (response.status, String(decoding: response.body, as: UTF8.self), response)
     }

@@ -13,8 +13,12 @@ import Testing
         let loop = try EventLoop()
         let limits = LimitRegistry()
         let access = StatusAccess(token: nil, agentUserID: 0, hostNames: [])
-        let router = StatusRouter(subject: StatusRouterTests.Subject(), access: access)
-        let server = StatusServer(loop: loop, router: router, limits: StatusLimits(limits))
+        let router = StatusRouter(
+            subject: StatusRouterTests.Subject(),
+            access: access,
+            limits: StatusLimits(limits)
+        )
+        let server = StatusServer(loop: loop, router: router)
         let address = try server.listen(on: SocketAddress(.loopbackIPv4, 0))
         let bound = LoopBound(loop, to: loop)
         try LoopThread.start(bound, name: "status-test")
@@ -88,7 +92,7 @@ import Testing
         try await withServer { address, limits in
             var held: [Int32] = []
             defer { for fd in held { _ = OwnedFD(owning: fd) } }
-            for _ in 0..<StatusServer.connectionMax {
+            for _ in 0..<StatusBounds().connectionMax {
                 held.append(try Socket.connect(to: address).release())
             }
             let text = try await RawClient.exchange(

@@ -9,7 +9,7 @@ import Testing
     private static let listener = ListenerID(namespace: "ns", gateway: "g", name: "web")
 
     private func desk(quota: UInt32 = 600) -> VerdictDesk {
-        let desk = VerdictDesk { _ in }
+        let desk = VerdictDesk(limits: BlockLimits()) { _ in }
         var settings = VerdictDesk.Settings()
         settings.listeners[0] = VerdictDeskTests.listener
         settings.blocksPerMinuteMax = quota

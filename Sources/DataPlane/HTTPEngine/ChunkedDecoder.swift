@@ -113,8 +113,9 @@ package struct ChunkedDecoder: BitwiseCopyable, Sendable {
             return nil
         }
         lineByteCount += 1
-        guard ByteScan.isValue(byte), Int(lineByteCount) <= ChunkedDecoder.extensionByteLimit else {
-            return .chunkExtensionInvalid
+        guard ByteScan.isValue(byte) else { return .chunkExtensionInvalid }
+        guard Int(lineByteCount) <= ChunkedDecoder.extensionByteLimit else {
+            return .chunkExtensionTooLong
         }
         return nil
     }

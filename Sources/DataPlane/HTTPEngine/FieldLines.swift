@@ -292,14 +292,14 @@ struct FieldLines: ~Copyable {
             case .host, .contentLength, .transferEncoding: return .connectionInvalid
             default:
                 nominationCount += 1
-                if nominationCount > FieldLines.nominationMax { return .connectionInvalid }
+                if nominationCount > FieldLines.nominationMax { return .connectionOptionsExceeded }
             }
         }
         return nil
     }
 
     /// Fields that `Connection` may name: each is compared with every field of the head.
-    private static let nominationMax = 16
+    static let nominationMax = 16
     /// How many fields `Connection` names by their own names.
     private var nominationCount = 0
     /// Whether `Connection` names fields by their own names.

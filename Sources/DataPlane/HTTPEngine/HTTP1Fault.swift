@@ -44,6 +44,8 @@ package enum HTTP1Fault: UInt8, Error, BitwiseCopyable, Sendable, CaseIterable {
     case transferEncodingDuplicate
     /// `Transfer-Encoding` in HTTP/1.0.
     case transferEncodingInHTTP10
+    /// `Connection` names more fields than its limit.
+    case connectionOptionsExceeded
     /// `Connection` is not a list of tokens, or names a field that frames or routes the message.
     case connectionInvalid
     /// An expectation other than `100-continue`.
@@ -62,8 +64,10 @@ package enum HTTP1Fault: UInt8, Error, BitwiseCopyable, Sendable, CaseIterable {
     case bodyTooLarge
     /// A chunk size is not 1 to 16 hexadecimal digits below 2^63.
     case chunkSizeInvalid
-    /// A chunk extension is malformed, or extensions exceed their limit.
+    /// A chunk extension is malformed.
     case chunkExtensionInvalid
+    /// A chunk's extensions exceed their limit.
+    case chunkExtensionTooLong
     /// A chunk's data is not followed by CR LF.
     case chunkEndInvalid
     /// A trailer field is malformed.
@@ -85,8 +89,8 @@ package enum HTTP1Fault: UInt8, Error, BitwiseCopyable, Sendable, CaseIterable {
             .spaceBeforeColon, .foldedLine, .fieldValueInvalid, .hostMissing, .hostDuplicate,
             .contentLengthInvalid, .contentLengthDuplicate, .lengthAndTransferEncoding,
             .transferEncodingInvalid, .transferEncodingDuplicate, .transferEncodingInHTTP10,
-            .connectionInvalid, .connectWithBody, .chunkSizeInvalid, .chunkExtensionInvalid,
-            .chunkEndInvalid, .trailerInvalid:
+            .connectionInvalid, .connectionOptionsExceeded, .connectWithBody, .chunkSizeInvalid,
+            .chunkExtensionInvalid, .chunkExtensionTooLong, .chunkEndInvalid, .trailerInvalid:
             400
         }
     }

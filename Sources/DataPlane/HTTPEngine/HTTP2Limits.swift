@@ -23,6 +23,16 @@ package struct HTTP2Limits: BitwiseCopyable, Sendable {
     package init() {}
 }
 
+/// Which of the bounds a peer went past.
+enum HTTP2Limit {
+    case concurrentStreams
+    case headerListBytes
+    case fieldCount
+    case earlyResets
+    case continuationFrames
+    case controlFrames
+}
+
 /// The pseudo-header fields of a request, as places in its header bytes.
 struct HTTP2Pseudo: BitwiseCopyable {
     var methodOffset = 0
@@ -73,6 +83,8 @@ protocol HTTP2SessionOwner: AnyObject {
     func http2TrailersRefused(_ session: HTTP2ServerSession, stream: Int32)
     /// The client has ended a request.
     func http2RequestEnded(_ session: HTTP2ServerSession, stream: Int32)
+    /// The client went past one of the bounds; what follows of that is the session's.
+    func http2LimitReached(_ session: HTTP2ServerSession, _ limit: HTTP2Limit)
     /// A stream is gone; 0 is no error.
     func http2StreamClosed(_ session: HTTP2ServerSession, stream: Int32, errorCode: UInt32)
     /// Copies a response's body into a frame.

@@ -21,6 +21,7 @@ import CNghttp2
     private var controlFrames: UInt32 = 0
     private var continuationFrames: UInt32 = 0
     private var streamsOpened: UInt32 = 0
+    private var openStreams: UInt32 = 0
     /// The greatest stream that was accepted.
     private(set) var lastStream: Int32 = 0
     /// Set once a budget was used up: the connection ends after what is to be sent.
@@ -190,6 +191,7 @@ import CNghttp2
         continuationFrames = 0
         guard isRequest else { return }
         lastStream = max(lastStream, stream)
+        openStreams &+= 1
         streamsOpened &+= 1
         controlFrames = 0
         if streamsOpened % 1_000 == 0 { earlyResets = 0 }
@@ -202,10 +204,13 @@ import CNghttp2
         _ value: UnsafeBufferPointer<UInt8>
     ) {
         blockByteCount += name.count + value.count + 32
-        if blockByteCount > limits.headerListByteLimit || fieldCount >= limits.fieldCountMax {
-            isTooLarge = true
-        }
         guard !isTooLarge else { return }
+        if blockByteCount > limits.headerListByteLimit || fieldCount >= limits.fieldCountMax {
+            let isLong = blockByteCount > limits.headerListByteLimit
+            owner.http2LimitReached(self, isLong ? .headerListBytes : .fieldCount)
+            isTooLarge = true
+            return
+        }
         let nameOffset = text.count
         unsafe text.append(RawSpan(_unsafeElements: name))
         let valueOffset = text.count
@@ -356,7 +361,14 @@ import CNghttp2
 
     fileprivate func requestEnded(stream: Int32) { owner.http2RequestEnded(self, stream: stream) }
 
+    /// A frame begins: one that opens a stream past the bound is refused by nghttp2.
+    fileprivate func headersBegan(stream: Int32) {
+        guard stream > lastStream, openStreams >= limits.concurrentStreamMax else { return }
+        owner.http2LimitReached(self, .concurrentStreams)
+    }
+
     fileprivate func streamClosed(stream: Int32, errorCode: UInt32) {
+        if stream <= lastStream && openStreams > 0 { openStreams &-= 1 }
         owner.http2StreamClosed(self, stream: stream, errorCode: errorCode)
     }
 
@@ -370,7 +382,7 @@ import CNghttp2
 
     fileprivate func resetReceived() {
         earlyResets &+= 1
-        if earlyResets > limits.earlyResetMax { becomeAbusive() }
+        if earlyResets > limits.earlyResetMax { becomeAbusive(.earlyResets) }
     }
 
     /// A frame that makes nghttp2 reset its stream: as costly as a reset of the client's own
@@ -379,17 +391,18 @@ import CNghttp2
 
     fileprivate func continuationReceived() {
         continuationFrames &+= 1
-        if continuationFrames > limits.continuationFrameMax { becomeAbusive() }
+        if continuationFrames > limits.continuationFrameMax { becomeAbusive(.continuationFrames) }
     }
 
     fileprivate func controlFrameReceived() {
         controlFrames &+= 1
-        if controlFrames > limits.controlFrameMax { becomeAbusive() }
+        if controlFrames > limits.controlFrameMax { becomeAbusive(.controlFrames) }
     }
 
-    private func becomeAbusive() {
+    private func becomeAbusive(_ limit: HTTP2Limit? = nil) {
         guard !isAbusive else { return }
         isAbusive = true
+        if let limit { owner.http2LimitReached(self, limit) }
         goAway(.enhanceYourCalm)
     }
 
@@ -448,10 +461,13 @@ private enum HTTP2Callbacks {
             _,
             header,
             user in
-            guard let header = unsafe header, let session = unsafe session(user),
-                unsafe UInt32(header.pointee.type) == NGHTTP2_CONTINUATION.rawValue
-            else { return 0 }
-            session.continuationReceived()
+            guard let header = unsafe header, let session = unsafe session(user) else { return 0 }
+            switch unsafe UInt32(header.pointee.type) {
+            case NGHTTP2_CONTINUATION.rawValue: session.continuationReceived()
+            case NGHTTP2_HEADERS.rawValue:
+                unsafe session.headersBegan(stream: header.pointee.stream_id)
+            default: break
+            }
             return 0
         }
         unsafe nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks) {

@@ -15,20 +15,27 @@ package protocol ConnectionSink: AnyObject {
 package final class Acceptor: EventHandler {
     /// Connections taken from one socket in one turn, so that others have theirs.
     private static let acceptBatch = 64
-    /// Listening sockets of one loop.
-    package static let listenerMax = 4_096
-
     private struct Listening: BitwiseCopyable {
         var fd: Int32
         var port: Int32
     }
 
-    private let sockets = Slab<Listening>(capacity: Acceptor.listenerMax)
+    private let sockets: Slab<Listening>
     private var sinks: [(any ConnectionSink)?] = []
     /// Connections accepted.
     package private(set) var acceptedCount: UInt64 = 0
     /// Accepts that failed for want of descriptors or memory.
     package private(set) var failedCount: UInt64 = 0
+    /// Listening sockets refused because there were as many as may be.
+    package private(set) var refusedListenerCount: UInt64 = 0
+
+    /// Makes an acceptor without sockets.
+    ///
+    /// - Parameter listenerMax: listening sockets that it may have.
+    package init(loop: EventLoop, listenerMax: Int = 64) {
+        sockets = Slab(capacity: listenerMax)
+        super.init(loop: loop)
+    }
 
     /// Names a listening socket of an acceptor.
     package struct ListeningHandle: Hashable, Sendable {
@@ -49,6 +56,7 @@ package final class Acceptor: EventHandler {
     ) throws(Errno) -> ListeningHandle {
         let fd = socket.rawValue
         guard let handle = sockets.insert(Listening(fd: fd, port: port)) else {
+            refusedListenerCount &+= 1
             throw Errno(24)
         }
         do {

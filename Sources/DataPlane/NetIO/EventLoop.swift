@@ -50,6 +50,12 @@ import Synchronization
         return true
     }
 
+    /// How many submissions may wait.
+    package static let mailboxMax = Mailbox.capacity
+
+    /// Submissions that found as many waiting as may.
+    package var refusedSubmissionCount: UInt64 { mailbox.refusedCount }
+
     /// Ends `run` after the turn in hand.
     package func stop() {
         isStopped.store(true, ordering: .releasing)

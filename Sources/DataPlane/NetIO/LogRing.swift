@@ -11,7 +11,7 @@ import Synchronization
     /// Bytes of one block: the longest text handed over at once.
     package static let blockByteCount = 65_536
     /// Blocks of a ring.
-    private static let blockCount = 32
+    package static let blockCount = 32
 
     private let blocks: [ScratchBuffer]
     private let head = Atomic<Int>(0)
@@ -19,6 +19,7 @@ import Synchronization
     private let wakeup: LogWakeup
     /// Bytes dropped because the writer was behind.
     private let dropped = Atomic<UInt64>(0)
+    private let droppedBlocks = Atomic<UInt64>(0)
 
     /// Makes a ring whose writer is woken through `wakeup`.
     init(wakeup: LogWakeup) {
@@ -31,6 +32,9 @@ import Synchronization
     /// Bytes dropped so far.
     package var droppedByteCount: UInt64 { dropped.load(ordering: .relaxed) }
 
+    /// Blocks dropped so far.
+    package var droppedBlockCount: UInt64 { droppedBlocks.load(ordering: .relaxed) }
+
     /// Hands text over and leaves `text` empty; for the worker. When the writer is behind, the text
     /// is dropped.
     ///
@@ -40,6 +44,7 @@ import Synchronization
         let position = tail.load(ordering: .relaxed)
         guard position - head.load(ordering: .acquiring) < LogRing.blockCount else {
             dropped.wrappingAdd(UInt64(text.count), ordering: .relaxed)
+            droppedBlocks.wrappingAdd(1, ordering: .relaxed)
             return
         }
         blocks[position % LogRing.blockCount].exchangeContents(with: text)

@@ -20,6 +20,7 @@ import Synchronization
     static let capacity = 1_024
 
     private let slots: UnsafeMutablePointer<Slot>
+    private let refused = Atomic<UInt64>(0)
     private let tail = Atomic<Int>(0)
     private let head = Atomic<Int>(0)
 
@@ -35,6 +36,9 @@ import Synchronization
         unsafe slots.deinitialize(count: Mailbox.capacity)
         unsafe slots.deallocate()
     }
+
+    /// Letters that found it full.
+    var refusedCount: UInt64 { refused.load(ordering: .relaxed) }
 
     /// Puts a letter in, from any thread.
     ///
@@ -53,6 +57,7 @@ import Synchronization
                 if won { break }
                 position = seen
             } else if ticket < position {
+                refused.wrappingAdd(1, ordering: .relaxed)
                 return false
             } else {
                 position = tail.load(ordering: .relaxed)

@@ -76,6 +76,9 @@ package final class StreamHost: EventHandler, ConnectionSink {
         super.init(loop: loop)
     }
 
+    /// Streams ended because their output found no block.
+    package private(set) var exhaustedCount: UInt64 = 0
+
     /// How many streams are open.
     package var streamCount: Int { streams.count }
 
@@ -136,6 +139,7 @@ package final class StreamHost: EventHandler, ConnectionSink {
         guard sent < bytes.byteCount else { return true }
         let rest = bytes.extracting(sent..<bytes.byteCount)
         guard streams[handle].output.append(rest, pool) else {
+            exhaustedCount &+= 1
             fail(handle, Errno(12))
             return false
         }

@@ -4,6 +4,8 @@ import Addressing
 final class AccessLog {
     /// The longest line: paths and names beyond it are cut.
     private static let lineByteLimit = 8_192
+    /// The longest text of one field that comes from outside.
+    static let textByteLimit = 2_048
     /// Text waits no longer than this before it is handed over, nanoseconds.
     private static let delayNanoseconds: UInt64 = 100_000_000
 
@@ -11,6 +13,8 @@ final class AccessLog {
     /// Whether there is a log at all.
     let isKept: Bool
     let text = ScratchBuffer(capacity: LogRing.blockByteCount)
+    /// Texts that were longer than may be and were cut.
+    private(set) var cutCount: UInt64 = 0
     private var oldestNanoseconds: UInt64 = 0
     private var stampSecond: UInt64 = 0
     private let stamp = ScratchBuffer(capacity: 64)
@@ -101,7 +105,8 @@ final class AccessLog {
 
     /// Writes some bytes from outside as the inside of a JSON string (RFC 8259 section 7), cut at
     /// `byteLimit`.
-    func append(escaped bytes: RawSpan, _ range: Range<Int>, byteLimit: Int = 2_048) {
+    func append(escaped bytes: RawSpan, _ range: Range<Int>, byteLimit: Int = textByteLimit) {
+        if range.count > byteLimit { cutCount &+= 1 }
         let end = range.lowerBound + min(range.count, byteLimit)
         var start = range.lowerBound
         while true {

@@ -11,11 +11,13 @@ struct EndpointState: BitwiseCopyable {
 
 /// Per-worker state of endpoints and clusters by their stable slots.
 final class EndpointTable {
-    private let states = Table<EndpointState>(
-        count: EngineSlots.endpointMax,
-        repeating: EndpointState()
-    )
-    private let cursors = Table<UInt32>(count: EngineSlots.nameMax, repeating: 0)
+    private let states: Table<EndpointState>
+    private let cursors: Table<UInt32>
+
+    init(_ limits: EngineLimits) {
+        states = Table(count: limits.endpointMax, repeating: EndpointState())
+        cursors = Table(count: limits.nameMax, repeating: 0)
+    }
 
     /// The state of an endpoint's slot.
     subscript(slot: Int32) -> EndpointState {

@@ -93,10 +93,11 @@ package actor EngineAssembler {
     private let pool: WorkerPool
     private let factory: any FilterFactory
     private var contributions: [String: EngineContribution] = [:]
-    private var slots = EngineSlots()
-    private var routeRows = Interner<String>(limit: TrafficTables.rowMax)
+    private var slots: EngineSlots
+    private var routeRows: Interner<String>
+    private var trafficRowRefusals: UInt64 = 0
     private var version: UInt64 = 0
-    private var names = EngineNames()
+    private var names = EngineNames(rowMax: 1)
     private var chainLists: [[PluginBinding]] = []
     private var chainIndexes: [[PluginBinding]: Int32] = [:]
     private var faults: [String] = []
@@ -105,6 +106,15 @@ package actor EngineAssembler {
     package init(pool: WorkerPool, factory: any FilterFactory) {
         self.pool = pool
         self.factory = factory
+        slots = EngineSlots(limits: pool.limits)
+        routeRows = Interner(limit: pool.limits.nameMax)
+    }
+
+    /// How often a number was asked for and none was left, since the start.
+    package var refusals: SlotRefusals {
+        var refusals = slots.refusals
+        refusals.trafficRows = trafficRowRefusals
+        return refusals
     }
 
     /// Takes a part's new contribution and returns once every worker has it in force.
@@ -146,7 +156,7 @@ package actor EngineAssembler {
     private func compile() -> EngineConfiguration {
         var configuration = EngineConfiguration()
         faults = []
-        names = EngineNames()
+        names = EngineNames(rowMax: pool.limits.trafficRowMax)
         chainLists = []
         chainIndexes = [:]
         slots.begin()
@@ -159,6 +169,10 @@ package actor EngineAssembler {
         }
         slots.sweep()
         routeRows.sweep()
+        if names.unlistedCount > 0 {
+            trafficRowRefusals += UInt64(names.unlistedCount)
+            faults.append("\(names.unlistedCount) listeners, routes or clusters count as other")
+        }
         configuration.listenerNames = names.listenersBySlot
         return configuration
     }
@@ -169,13 +183,13 @@ package actor EngineAssembler {
         _ configuration: inout EngineConfiguration
     ) {
         guard let slot = slots.cluster(id) else {
-            faults.append("cluster \(id): more than \(EngineSlots.nameMax) clusters")
+            faults.append("cluster \(id): more than \(pool.limits.nameMax) clusters")
             return
         }
         names.clusters[id] = slot
         let endpoints = cluster.usableEndpoints.compactMap { slots.endpoint(id, $0.address) }
         if endpoints.count < cluster.usableEndpoints.count {
-            faults.append("cluster \(id): more than \(EngineSlots.endpointMax) endpoints in all")
+            faults.append("cluster \(id): more than \(pool.limits.endpointMax) endpoints in all")
         }
         configuration.clusters[slot] = EngineCluster(
             name: id.description,
@@ -190,7 +204,7 @@ package actor EngineAssembler {
         _ configuration: inout EngineConfiguration
     ) {
         guard let slot = slots.entry(name) else {
-            faults.append("\(name): more than \(EngineSlots.nameMax) entry points")
+            faults.append("\(name): more than \(pool.limits.nameMax) entry points")
             return
         }
         names.entries[name] = slot
@@ -215,8 +229,8 @@ package actor EngineAssembler {
     }
 
     private func rule(_ rule: EngineContribution.Rule) -> EngineRule {
-        let row = routeRows.slot(of: rule.routeName)?.slot ?? -1
-        if row >= 0 { names.routes[rule.routeName] = row }
+        let row = routeRows.slot(of: rule.routeName)?.slot ?? Int32(pool.limits.trafficRowMax - 1)
+        names.routes[rule.routeName] = row
         let backends = rule.rule.fault == nil ? rule.rule.backends.map(backend) : []
         return EngineRule(
             match: rule.match,
@@ -264,6 +278,39 @@ package struct EngineNames: Sendable {
     package var routes: [String: Int32] = [:]
     /// Clusters.
     package var clusters: [ClusterID: Int32] = [:]
+    private let rowMax: Int
+
+    /// Makes an empty table.
+    ///
+    /// - Parameter rowMax: rows of a worker's traffic tables.
+    init(rowMax: Int) { self.rowMax = rowMax }
+
+    /// The rows of a traffic table by the name they are shown under. The last row is that of all
+    /// for which there is none, and is shown as `other`.
+    package func rows(_ kind: TrafficTables.Kind) -> [(name: String, slot: Int32)] {
+        let last = Int32(rowMax - 1)
+        let named = slots(kind).filter { $0.slot < last }.sorted { $0.name < $1.name }
+        return isOverfull(kind) ? named + [("other", last)] : named
+    }
+
+    private func isOverfull(_ kind: TrafficTables.Kind) -> Bool {
+        slots(kind).contains { $0.slot >= rowMax - 1 }
+    }
+
+    /// Names without a row of their own.
+    var unlistedCount: Int {
+        TrafficTables.Kind.allCases.reduce(0) { count, kind in
+            count + slots(kind).count { $0.slot >= rowMax - 1 }
+        }
+    }
+
+    private func slots(_ kind: TrafficTables.Kind) -> [(name: String, slot: Int32)] {
+        switch kind {
+        case .listener: listeners.map { ($0.key, $0.value) }
+        case .route: routes.map { ($0.key, $0.value) }
+        case .cluster: clusters.map { ($0.key.description, $0.value) }
+        }
+    }
 
     var listenersBySlot: [Int32: String] {
         Dictionary(uniqueKeysWithValues: listeners.map { ($0.value, $0.key) })

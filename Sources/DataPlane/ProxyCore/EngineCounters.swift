@@ -8,11 +8,17 @@ package enum EngineCounter: Int, CaseIterable, Sendable {
     case upstreamTimeouts, poolIdleTimeouts
     case blockedConnections, dryRunBlockedConnections
     case partialHeadBytes, staleHandles, logLines, filterOverruns, filterErrors, bodyLimitHits
+    case startLineLimitHits, fieldLineLimitHits, fieldCountLimitHits, announcedBodyLimitHits
+    case chunkExtensionLimitHits, trailerLimitHits, connectionOptionLimitHits
+    case editedTextLimitHits, editedFieldLimitHits, headerOperationLimitHits
+    case http2StreamLimitHits, http2HeaderListLimitHits, http2FieldCountLimitHits
+    case http2ResetLimitHits, http2ContinuationLimitHits, http2ControlLimitHits
+    case idleSearchLimitHits, discardTimeouts, pauseTimeouts, requestTimeouts
     case responsesWithoutStatus, responses1xx, responses2xx, responses3xx, responses4xx
     case responses5xx
 
-    /// The Prometheus name.
-    package var metricName: String {
+    /// The Prometheus name; `nil` for the counter of a limit, which is shown under the limit's name.
+    package var metricName: String? {
         switch self {
         case .downstreamConnections: "martlet_downstream_connections_total"
         case .upstreamConnections: "martlet_upstream_connections_total"
@@ -24,34 +30,30 @@ package enum EngineCounter: Int, CaseIterable, Sendable {
         case .tlsHandshakes: "martlet_tls_handshakes_total"
         case .tlsErrors: "martlet_tls_errors_total"
         case .http2Sessions: "martlet_http2_sessions_total"
-        case .connectionLimitHits: "martlet_limit_connections_hits_total"
-        case .exchangeLimitHits: "martlet_limit_exchanges_hits_total"
-        case .bufferLimitHits: "martlet_limit_buffer_blocks_hits_total"
-        case .poolLimitHits: "martlet_limit_idle_per_endpoint_hits_total"
-        case .triesLimitHits: "martlet_limit_tries_hits_total"
-        case .discardLimitHits: "martlet_limit_discard_bytes_hits_total"
-        case .headLimitHits: "martlet_limit_head_hits_total"
-        case .headerTimeouts: "martlet_limit_header_timeout_hits_total"
-        case .idleTimeouts: "martlet_limit_idle_timeout_hits_total"
-        case .bodyTimeouts: "martlet_limit_body_timeout_hits_total"
-        case .sendTimeouts: "martlet_limit_send_timeout_hits_total"
-        case .connectTimeouts: "martlet_limit_connect_timeout_hits_total"
-        case .upstreamTimeouts: "martlet_limit_upstream_timeout_hits_total"
-        case .poolIdleTimeouts: "martlet_limit_pool_idle_timeout_hits_total"
+        case .requestTimeouts: "martlet_http_request_timeouts_total"
         case .blockedConnections: "martlet_blocked_connections_total"
         case .dryRunBlockedConnections: "martlet_dry_run_blocked_connections_total"
         case .partialHeadBytes: "martlet_http_partial_head_bytes_total"
         case .staleHandles: "martlet_stale_handles_total"
         case .logLines: "martlet_access_log_lines_total"
         case .filterErrors: "martlet_filter_errors_total"
-        case .bodyLimitHits: "martlet_limit_filter_body_hits_total"
-        case .filterOverruns: "martlet_limit_filter_time_hits_total"
         case .responsesWithoutStatus: "martlet_http_responses_aborted_total"
         case .responses1xx: "martlet_http_responses_1xx_total"
         case .responses2xx: "martlet_http_responses_2xx_total"
         case .responses3xx: "martlet_http_responses_3xx_total"
         case .responses4xx: "martlet_http_responses_4xx_total"
         case .responses5xx: "martlet_http_responses_5xx_total"
+        case .connectionLimitHits, .exchangeLimitHits, .bufferLimitHits, .poolLimitHits,
+            .triesLimitHits, .discardLimitHits, .headLimitHits, .headerTimeouts, .idleTimeouts,
+            .bodyTimeouts, .sendTimeouts, .connectTimeouts, .upstreamTimeouts, .poolIdleTimeouts,
+            .bodyLimitHits, .filterOverruns, .startLineLimitHits, .fieldLineLimitHits,
+            .fieldCountLimitHits, .announcedBodyLimitHits, .chunkExtensionLimitHits,
+            .trailerLimitHits, .connectionOptionLimitHits, .editedTextLimitHits,
+            .editedFieldLimitHits, .headerOperationLimitHits, .http2StreamLimitHits,
+            .http2HeaderListLimitHits, .http2FieldCountLimitHits, .http2ResetLimitHits,
+            .http2ContinuationLimitHits, .http2ControlLimitHits, .idleSearchLimitHits,
+            .discardTimeouts, .pauseTimeouts:
+            nil
         }
     }
 

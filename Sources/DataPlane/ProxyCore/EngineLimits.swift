@@ -31,6 +31,20 @@ package struct EngineLimits: Sendable, BitwiseCopyable {
     package var upstreamIdleTimeout = Duration.seconds(60)
     /// An idle upstream connection is closed after this.
     package var poolIdleTimeout = Duration.seconds(50)
+    /// Idle connections of an endpoint that are looked at for one of the client's namespace.
+    package var idleSearchMax = 64
+    /// The longest that a filter may hold an exchange, whatever it asks for.
+    package var filterPauseMax = Duration.seconds(60)
+    /// The most of a body that a filter may have held for it, whatever it asks for.
+    package var filterBodyByteLimit = 8 << 20
+    /// Listening sockets of one worker.
+    package var listenerMax = 4_096
+    /// Entry points, and as many listeners, clusters and counted routes.
+    package var nameMax = 16_384
+    /// Endpoints over all clusters.
+    package var endpointMax = 65_536
+    /// Listeners, routes and clusters with counts of their own; the last row takes the others'.
+    package var trafficRowMax = 4_096
     /// The bounds of an HTTP/2 connection.
     package var http2 = HTTP2Limits()
     /// How a request head is bounded: 16 KiB, 128 fields.

@@ -4,23 +4,33 @@ import MeshModel
 /// Gives stable small numbers to entry points, listeners, clusters and endpoints, so that
 /// per-worker state survives the swap of a view. One compiler owns it, on the control side.
 package struct EngineSlots: Sendable {
-    /// Greatest number of clusters, entry points or listeners.
-    package static let nameMax = 16_384
-    /// Greatest number of endpoints over all clusters.
-    package static let endpointMax = 65_536
-
     private struct EndpointKey: Hashable {
         var cluster: ClusterID
         var address: SocketAddress
     }
 
-    private var entries = Interner<String>(limit: EngineSlots.nameMax)
-    private var listeners = Interner<String>(limit: EngineSlots.nameMax)
-    private var clusters = Interner<ClusterID>(limit: EngineSlots.nameMax)
-    private var endpoints = Interner<EndpointKey>(limit: EngineSlots.endpointMax)
+    private var entries: Interner<String>
+    private var listeners: Interner<String>
+    private var clusters: Interner<ClusterID>
+    private var endpoints: Interner<EndpointKey>
 
     /// Makes an empty table.
-    package init() {}
+    package init(limits: EngineLimits = EngineLimits()) {
+        entries = Interner(limit: limits.nameMax)
+        listeners = Interner(limit: limits.nameMax)
+        clusters = Interner(limit: limits.nameMax)
+        endpoints = Interner(limit: limits.endpointMax)
+    }
+
+    /// How often a number was asked for and none was left.
+    package var refusals: SlotRefusals {
+        SlotRefusals(
+            entries: entries.refusedCount,
+            listeners: listeners.refusedCount,
+            clusters: clusters.refusedCount,
+            endpoints: endpoints.refusedCount
+        )
+    }
 
     /// Begins a compilation: what is not asked for until `sweep` is given up there.
     package mutating func begin() {
@@ -58,6 +68,33 @@ package struct EngineSlots: Sendable {
     }
 }
 
+/// How often a number was asked for and none was left, by what it was for.
+package struct SlotRefusals: Sendable {
+    /// Entry points.
+    package var entries: UInt64 = 0
+    /// Listeners.
+    package var listeners: UInt64 = 0
+    /// Clusters.
+    package var clusters: UInt64 = 0
+    /// Endpoints.
+    package var endpoints: UInt64 = 0
+    /// Listeners, routes and clusters without a row of counts.
+    package var trafficRows: UInt64 = 0
+
+    /// Makes counts.
+    package init(
+        entries: UInt64 = 0,
+        listeners: UInt64 = 0,
+        clusters: UInt64 = 0,
+        endpoints: UInt64 = 0
+    ) {
+        self.entries = entries
+        self.listeners = listeners
+        self.clusters = clusters
+        self.endpoints = endpoints
+    }
+}
+
 /// Numbers for keys: the same key keeps its number while it is asked for in every round; a number
 /// given up is handed out again under a new generation.
 struct Interner<Key: Hashable & Sendable>: Sendable {
@@ -72,10 +109,16 @@ struct Interner<Key: Hashable & Sendable>: Sendable {
     private var free: [Entry] = []
     private var nextSlot: Int32 = 0
     private var round: UInt64 = 0
+    /// Keys without a number, each counted once a round.
+    private(set) var refusedCount: UInt64 = 0
+    private var refused: Set<Key> = []
 
     init(limit: Int) { self.limit = limit }
 
-    mutating func begin() { round += 1 }
+    mutating func begin() {
+        round += 1
+        refused = []
+    }
 
     mutating func slot(of key: Key) -> (slot: Int32, generation: UInt32)? {
         if var entry = entries[key] {
@@ -88,7 +131,10 @@ struct Interner<Key: Hashable & Sendable>: Sendable {
             entry = reused
             entry.generation += 1
         } else {
-            guard Int(nextSlot) < limit else { return nil }
+            guard Int(nextSlot) < limit else {
+                if refused.insert(key).inserted { refusedCount += 1 }
+                return nil
+            }
             entry = Entry(slot: nextSlot, generation: 1, round: round)
             nextSlot += 1
         }

@@ -66,8 +66,15 @@ open class Filter {
     /// What it is called for and does, together with the others of its plugin and policy.
     package final var tally = FilterTally()
 
+    /// The time a call may take where the filter does not say.
+    public static let timeBudgetDefault = Duration.milliseconds(5)
+
     /// Makes a filter.
-    public init(name: String, phases: FilterPhases, timeBudget: Duration = .milliseconds(5)) {
+    public init(
+        name: String,
+        phases: FilterPhases,
+        timeBudget: Duration = Filter.timeBudgetDefault
+    ) {
         self.name = name
         self.phases = phases
         timeBudgetNanoseconds = timeBudget.wholeNanoseconds

@@ -324,6 +324,7 @@ extension HTTPProxy {
             return keepRequestTrailers(handle, exchange, bytes, consumed, isEnd: true)
         case .fault(let fault):
             counters.count(.protocolErrors)
+            countLimit(of: fault)
             refuseBody(exchange, fault)
             return 0
         }
@@ -385,7 +386,7 @@ extension HTTPProxy {
     /// Answers a request whose head could not be read, and closes.
     private func refuse(_ handle: ConnectionHandle, _ fault: HTTP1Fault) {
         counters.count(.protocolErrors)
-        if fault.status == 431 || fault.status == 414 { counters.count(.headLimitHits) }
+        countLimit(of: fault)
         noteProtocolAbuse(handle)
         writeBareReply(handle, status: fault.status)
         logRefusal(handle, status: fault.status)
@@ -404,6 +405,7 @@ extension HTTPProxy {
             counters.count(.sendTimeouts)
             downstreamFailed(handle)
         } else if connections[handle].flags.contains(.discards) {
+            counters.count(.discardTimeouts)
             close(handle)
         } else if connections[handle].flags.contains(.http2) {
             http2TimedOut(handle)

@@ -27,7 +27,7 @@ extension HTTPProxy {
         case .waitForAll(let byteLimit) where phase == side.head:
             annexes[annex][side].waitingStep = Int16(step)
             annexes[annex][side].waitsForPiece = false
-            annexes[annex][side].byteLimit = byteLimit
+            annexes[annex][side].byteLimit = min(byteLimit, limits.filterBodyByteLimit)
             return waits(exchange, annex, side)
         case .waitForData where phase == .responseHeaders:
             annexes[annex][side].waitingStep = Int16(step)
@@ -165,7 +165,7 @@ extension HTTPProxy {
         annexes[annex][side].pausedStep = Int16(step)
         annexes[annex][side].pausedPhase = phase
         annexes[annex][side].deadlineNanoseconds =
-            loop.nowNanoseconds &+ max(deadline.wholeNanoseconds, 1)
+            loop.nowNanoseconds &+ max(min(deadline, limits.filterPauseMax).wholeNanoseconds, 1)
         if side == .request { exchanges[exchange].flags.insert(.paused) }
         setExchangeTimer(exchange)
     }
@@ -216,7 +216,7 @@ extension HTTPProxy {
             guard progress.isPaused, progress.deadlineNanoseconds <= loop.nowNanoseconds else {
                 continue
             }
-            counters.count(.filterOverruns)
+            counters.count(.pauseTimeouts)
             noteReplier(exchange, side, Int(progress.pausedStep))?.tally.counts.overruns &+= 1
             fail(exchange, status: 500, .filterFailure)
             finishGathering()

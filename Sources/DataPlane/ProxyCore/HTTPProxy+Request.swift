@@ -223,7 +223,10 @@ extension HTTPProxy {
     /// - Returns: where it begins; `nil` when there is no room.
     func append(_ bytes: RawSpan, to exchange: ExchangeHandle) -> Int32? {
         let start = exchanges[exchange].head.byteCount
-        guard Int(start) + bytes.byteCount <= ExchangeBlock.textByteLimit else { return nil }
+        guard Int(start) + bytes.byteCount <= ExchangeBlock.textByteLimit else {
+            counters.count(.editedTextLimitHits)
+            return nil
+        }
         pool.write(bytes, to: exchanges[exchange].block, at: Int(start))
         exchanges[exchange].head.byteCount = start + Int32(bytes.byteCount)
         return start
@@ -239,8 +242,11 @@ extension HTTPProxy {
         _ value: RawSpan
     ) -> Bool {
         let count = Int(exchanges[exchange].head.fieldCount)
-        guard count < ExchangeBlock.fieldMax, value.byteCount <= Int(UInt16.max),
-            let nameOffset = append(name, to: exchange),
+        guard count < ExchangeBlock.fieldMax else {
+            counters.count(.editedFieldLimitHits)
+            return false
+        }
+        guard value.byteCount <= Int(UInt16.max), let nameOffset = append(name, to: exchange),
             let valueOffset = append(value, to: exchange)
         else { return false }
         let field = HeaderField(
@@ -317,8 +323,11 @@ extension HTTPProxy {
             let action = exchanges[exchange].action
             let position = Int(action.responseOperationCount + action.requestOperationCount)
             var operation = view.operations[Int(range.first + offset)]
-            guard position < ExchangeBlock.operationMax,
-                let name = append(view.bytes(operation.name), to: exchange),
+            guard position < ExchangeBlock.operationMax else {
+                counters.count(.headerOperationLimitHits)
+                return false
+            }
+            guard let name = append(view.bytes(operation.name), to: exchange),
                 let value = append(view.bytes(operation.value), to: exchange)
             else { return false }
             operation.name.start = name

@@ -113,8 +113,9 @@ extension HTTPProxy {
         case .needMore:
             beginHeadSearch(handle, bytes)
             return 0
-        case .fault:
+        case .fault(let fault):
             counters.count(.protocolErrors)
+            countLimit(of: fault)
             fail(exchange, status: 502, .upstreamProtocolError)
             return 0
         case .complete: break

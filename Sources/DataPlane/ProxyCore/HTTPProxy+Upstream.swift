@@ -198,6 +198,7 @@ extension HTTPProxy {
         guard connections.contains(downstream), exchanges[exchange].stream == 0,
             !exchanges[exchange].flags.contains(.requestEnded)
         else { return }
+        setDeadline(downstream, timeouts.body)
         resumeReading(downstream)
     }
 
@@ -249,19 +250,19 @@ extension HTTPProxy {
 
     // MARK: Pool
 
-    /// Idle connections looked at for one of the same namespace.
-    private static let idleSearchMax = 64
-
     @inline(__always)
     private func takeIdle(_ endpoint: EngineEndpoint, _ origin: Int32) -> ConnectionHandle? {
         var index = endpoints[endpoint.slot].idleHead
         var found: ConnectionHandle?
-        for _ in 0..<HTTPProxy.idleSearchMax {
+        var left = limits.idleSearchMax
+        while found == nil {
             guard index >= 0, let handle = connections.handle(at: index) else { return nil }
-            if connections[handle].origin == origin {
-                found = handle
-                break
+            guard left > 0 else {
+                counters.count(.idleSearchLimitHits)
+                return nil
             }
+            left -= 1
+            if connections[handle].origin == origin { found = handle }
             index = connections[handle].poolNext
         }
         guard let handle = found else { return nil }
@@ -437,7 +438,7 @@ extension HTTPProxy {
     /// An exchange's own deadline has passed: a filter's pause, or the route's request timeout.
     func exchangeTimedOut(_ exchange: ExchangeHandle) {
         if exchanges[exchange].annex.isSome && pauseTimedOut(exchange) { return }
-        counters.count(.upstreamTimeouts)
+        counters.count(.requestTimeouts)
         fail(exchange, status: 504, .upstreamTimeout)
     }
 }

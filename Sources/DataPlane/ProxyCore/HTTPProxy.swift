@@ -99,8 +99,8 @@ package final class HTTPProxy: EventHandler {
         let now = loop.nowNanoseconds
         connectionTimers = SlotTimers(capacity: limits.connectionMax, nowNanoseconds: now)
         exchangeTimers = SlotTimers(capacity: limits.exchangeMax, nowNanoseconds: now)
-        endpoints = EndpointTable()
-        traffic = TrafficTables()
+        endpoints = EndpointTable(limits)
+        traffic = TrafficTables(rowMax: limits.trafficRowMax)
         accessLog = AccessLog(ring: log)
         scheduled = Table(count: limits.connectionMax, repeating: .none)
         identifiers = RequestIdentifiers(seed: seed)

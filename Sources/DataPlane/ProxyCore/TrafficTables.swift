@@ -1,14 +1,22 @@
 import MeshModel
 
 /// One worker's traffic counts by listener, route and cluster slot. Slots are those of
-/// `EngineSlots`; a row past `rowMax` is counted under the last one.
+/// `EngineSlots`; the last row takes all that are past it, and is shown as `other`.
 package final class TrafficTables {
-    /// Rows of each table.
-    package static let rowMax = 4_096
+    private let rowMax: Int
+    private let listeners: Table<TrafficRow>
+    private let routes: Table<TrafficRow>
+    private let clusters: Table<TrafficRow>
 
-    private let listeners = Table<TrafficRow>(count: TrafficTables.rowMax, repeating: TrafficRow())
-    private let routes = Table<TrafficRow>(count: TrafficTables.rowMax, repeating: TrafficRow())
-    private let clusters = Table<TrafficRow>(count: TrafficTables.rowMax, repeating: TrafficRow())
+    /// Makes tables of zero.
+    ///
+    /// - Parameter rowMax: rows of each table.
+    package init(rowMax: Int) {
+        self.rowMax = rowMax
+        listeners = Table(count: rowMax, repeating: TrafficRow())
+        routes = Table(count: rowMax, repeating: TrafficRow())
+        clusters = Table(count: rowMax, repeating: TrafficRow())
+    }
 
     /// Which table.
     package enum Kind: Sendable, CaseIterable {
@@ -21,9 +29,9 @@ package final class TrafficTables {
     @inline(__always)
     func count(_ sample: TrafficSample, listener: Int32, route: Int32, cluster: Int32) {
         let bucket = TrafficRow.bucket(of: sample.nanoseconds)
-        if listener >= 0 { listeners[TrafficTables.row(listener)].count(sample, bucket) }
-        if route >= 0 { routes[TrafficTables.row(route)].count(sample, bucket) }
-        if cluster >= 0 { clusters[TrafficTables.row(cluster)].count(sample, bucket) }
+        if listener >= 0 { listeners[row(listener)].count(sample, bucket) }
+        if route >= 0 { routes[row(route)].count(sample, bucket) }
+        if cluster >= 0 { clusters[row(cluster)].count(sample, bucket) }
     }
 
     /// The rows of some slots, for a scrape on the worker's thread.
@@ -34,8 +42,8 @@ package final class TrafficTables {
         case .route: table = routes
         case .cluster: table = clusters
         }
-        return slots.map { table[TrafficTables.row($0)] }
+        return slots.map { table[row($0)] }
     }
 
-    private static func row(_ slot: Int32) -> Int { min(Int(slot), rowMax - 1) }
+    private func row(_ slot: Int32) -> Int { min(Int(slot), rowMax - 1) }
 }

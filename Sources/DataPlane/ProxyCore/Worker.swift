@@ -65,7 +65,7 @@ package final class Worker: ConnectionSink {
     ) throws(Errno) {
         self.number = number
         loop = try EventLoop(network: network)
-        acceptor = Acceptor(loop: loop)
+        acceptor = Acceptor(loop: loop, listenerMax: limits.listenerMax)
         proxy = HTTPProxy(loop: loop, limits: limits, seed: seed, log: log)
     }
 

@@ -5,6 +5,8 @@ import LinuxSystem
 package final class WorkerPool: Sendable {
     /// The workers, each bound to its loop.
     package let workers: [LoopBound<Worker>]
+    /// The bounds of each.
+    package let limits: EngineLimits
     private let log: LogWriter?
 
     /// Makes workers; they do nothing until `start`.
@@ -19,6 +21,7 @@ package final class WorkerPool: Sendable {
         seed: UInt64,
         prepare: (Worker) -> Void = { _ in }
     ) throws(Errno) {
+        self.limits = limits
         if let accessLog {
             log = try LogWriter(path: accessLog, workerCount: count)
         } else {
@@ -36,6 +39,11 @@ package final class WorkerPool: Sendable {
             made.append(LoopBound(worker, to: worker.loop))
         }
         workers = made
+    }
+
+    /// Blocks of log text that were dropped because the writer was behind.
+    package var droppedLogBlockCount: UInt64 {
+        log?.rings.reduce(0) { $0 &+ $1.droppedBlockCount } ?? 0
     }
 
     /// Starts the workers' threads.

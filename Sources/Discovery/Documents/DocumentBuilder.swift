@@ -15,6 +15,7 @@ struct DocumentBuilder {
 
     mutating func open(isMapping: Bool, line: Int) -> DocumentFault? {
         guard stack.count < YAMLReader.depthMax else {
+            DiscoveryLimits.documentDepth.reached()
             return DocumentFault(
                 line: line,
                 reason: "expected at most \(YAMLReader.depthMax) levels"
@@ -38,6 +39,7 @@ struct DocumentBuilder {
     mutating func add(_ node: DocumentNode) -> DocumentFault? {
         nodeCount += 1
         guard nodeCount <= YAMLReader.nodeCountMax else {
+            DiscoveryLimits.documentNodes.reached()
             return DocumentFault(
                 line: node.line,
                 reason: "expected at most \(YAMLReader.nodeCountMax) values"

@@ -13,6 +13,7 @@ package enum YAMLReader {
     /// Reads all documents of a text. Empty documents are left out.
     package static func read(_ bytes: [UInt8]) throws(DocumentFault) -> [DocumentNode] {
         guard bytes.count <= byteLimit else {
+            DiscoveryLimits.documentBytes.reached()
             throw DocumentFault(
                 line: 1,
                 reason: "expected at most \(byteLimit) bytes, found \(bytes.count)"

@@ -143,6 +143,7 @@ struct JSONCursor {
 
     private mutating func enter(_ open: Unicode.Scalar) throws(JSONFault) {
         guard depth < JSONCursor.depthLimit else {
+            DiscoveryLimits.jsonDepth.reached()
             throw fault("at most \(JSONCursor.depthLimit) levels")
         }
         try take(open)

@@ -48,6 +48,7 @@ package struct ListItemSplitter: Sendable {
             case .items: takeBetween(byte)
             case .item:
                 guard item.count < ListItemSplitter.itemByteLimit else {
+                    DiscoveryLimits.listItem.reached()
                     throw .itemTooLong(byteLimit: ListItemSplitter.itemByteLimit)
                 }
                 item.append(byte)
@@ -104,6 +105,7 @@ package struct ListItemSplitter: Sendable {
             return
         }
         guard envelope.count < ListItemSplitter.envelopeByteLimit else {
+            DiscoveryLimits.listEnvelope.reached()
             throw .envelopeTooLong(byteLimit: ListItemSplitter.envelopeByteLimit)
         }
         envelope.append(byte)

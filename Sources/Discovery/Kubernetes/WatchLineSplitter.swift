@@ -53,6 +53,7 @@ package struct WatchLineSplitter: Sendable {
 
     private func check(_ more: Int) throws(LineTooLong) {
         guard partial.count + more <= lineByteLimit else {
+            DiscoveryLimits.watchLine.reached()
             throw LineTooLong(byteLimit: lineByteLimit)
         }
     }

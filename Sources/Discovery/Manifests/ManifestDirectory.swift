@@ -39,6 +39,7 @@ package struct ManifestDirectory: Sendable {
         do {
             bytes = try FileSystem.read(path, byteLimit: YAMLReader.byteLimit)
         } catch {
+            if error == .tooLarge { DiscoveryLimits.documentBytes.reached() }
             faults.append(ManifestFault(path: path, line: 1, reason: "cannot be read: \(error)"))
             seen.formUnion(files[path] ?? [])
             return

@@ -94,8 +94,11 @@ enum RouteDecoder {
         switch type {
         case "Exact": return .exact(value)
         case "PathPrefix":
-            guard value.utf8.count(where: { $0 == UInt8(ascii: "/") }) <= 32 else {
-                reader.refuse("value", "expected at most 32 path elements")
+            let depth = value.utf8.count { $0 == UInt8(ascii: "/") }
+            guard depth <= DiscoveryLimits.prefixDepthMax else {
+                DiscoveryLimits.prefixDepth.reached()
+                let most = DiscoveryLimits.prefixDepthMax
+                reader.refuse("value", "expected at most \(most) path elements, found \(depth)")
                 return .prefix("")
             }
             return .prefix(value.hasSuffix("/") ? String(value.dropLast()) : value)

@@ -11,10 +11,9 @@ import enum XDPEngine.BlockRefusal
 /// The books of all blocks: takes operators' wishes, hears of plugins', lifts them, and tells who
 /// enforces what.
 actor BlockService {
-    /// Blocks in the books that the packet layer does not hold.
-    static let userspaceMax = UserspaceBlocks.entryMax
-
     private let engine: XDPEngine
+    /// Blocks in the books that the packet layer does not hold.
+    private let userspaceMax: Int
     private let desks: [LoopBound<VerdictDesk>]
     private var neverList = NeverList()
     private var userspace: [Block] = []
@@ -23,8 +22,9 @@ actor BlockService {
     ///
     /// - Parameters:
     ///   - desks: one a worker.
-    init(engine: XDPEngine, desks: [LoopBound<VerdictDesk>]) {
+    init(engine: XDPEngine, desks: [LoopBound<VerdictDesk>], userspaceMax: Int) {
         self.engine = engine
+        self.userspaceMax = userspaceMax
         self.desks = desks
     }
 
@@ -70,7 +70,7 @@ actor BlockService {
     func note(_ block: Block) async {
         sweep()
         userspace.removeAll { $0.source == block.source && $0.scope == block.scope }
-        if !block.enforcedAt.contains(.xdp), userspace.count < BlockService.userspaceMax {
+        if !block.enforcedAt.contains(.xdp), userspace.count < userspaceMax {
             userspace.append(block)
         }
         await tellDesks { $0.add(block) }

@@ -5,9 +5,6 @@ import MeshModel
 /// Blocks as one worker enforces them when it accepts a connection: where the packet layer is off,
 /// and on interfaces that it is not on. A plain value of one worker.
 struct UserspaceBlocks {
-    /// Blocks of one worker; one more is not enforced here.
-    static let entryMax = 65_536
-
     private struct Key: Hashable {
         var source: IPPrefix
         var scope: BlockScope
@@ -19,10 +16,15 @@ struct UserspaceBlocks {
         var refusedCount: UInt64 = 0
     }
 
+    /// Blocks of one worker; one more is not enforced here.
+    let entryMax: Int
     private var entries: [Key: Entry] = [:]
     private var prefixLengths: Set<Int> = []
     /// Blocks that found no room.
     private(set) var overflowCount: UInt64 = 0
+
+    /// Makes an empty table.
+    init(entryMax: Int = 65_536) { self.entryMax = entryMax }
 
     /// Whether nothing is blocked, which costs an accept one comparison.
     var isEmpty: Bool { entries.isEmpty }
@@ -35,8 +37,8 @@ struct UserspaceBlocks {
     @discardableResult
     mutating func add(_ block: Block, now: UInt64) -> Bool {
         let key = Key(source: block.source, scope: block.scope)
-        if entries.count >= UserspaceBlocks.entryMax, entries[key] == nil { sweep(now: now) }
-        guard entries.count < UserspaceBlocks.entryMax || entries[key] != nil else {
+        if entries.count >= entryMax, entries[key] == nil { sweep(now: now) }
+        guard entries.count < entryMax || entries[key] != nil else {
             overflowCount += 1
             return false
         }

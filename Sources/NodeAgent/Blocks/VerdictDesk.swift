@@ -8,10 +8,11 @@ import XDPEngine
 /// Where one worker's verdicts are decided, checked and written, on its own thread: the safety
 /// rules, the one kernel-map write a worker may do, and its own user-space table.
 final class VerdictDesk {
-    private var rules = VerdictRules()
+    private var rules: VerdictRules
+    private let blocksPerMinuteMax: UInt32
     private var listeners: [Int32: ListenerID] = [:]
     private var addresses: [ListenerID: [SocketAddress]] = [:]
-    private var table = UserspaceBlocks()
+    private var table: UserspaceBlocks
     /// Writes into the packet layer; `nil` where it is off.
     private var writer: BlockWriter?
     private var sources: SourceCounters?
@@ -21,14 +22,20 @@ final class VerdictDesk {
     ///
     /// - Parameters:
     ///   - made: hears of each block that was made, on the worker's thread.
-    init(made: @escaping (Block) -> Void) { self.made = made }
+    init(limits: BlockLimits, made: @escaping (Block) -> Void) {
+        self.made = made
+        rules = VerdictRules(limits: limits.verdicts)
+        blocksPerMinuteMax = limits.verdicts.blocksPerMinuteMax
+        table = UserspaceBlocks(entryMax: limits.userspaceMax)
+    }
 
     /// What a snapshot says about verdicts.
     struct Settings: Sendable {
         /// The never-list.
         var neverList = NeverList()
-        /// Blocks that one plugin may ask for in a minute on one worker.
-        var blocksPerMinuteMax: UInt32 = 600
+        /// Blocks that one plugin may ask for in a minute on one worker; `nil`: as many as without
+        /// a policy.
+        var blocksPerMinuteMax: UInt32?
         /// Listeners by slot.
         var listeners: [Int32: ListenerID] = [:]
         /// The addresses each listener is reached by.
@@ -42,7 +49,7 @@ final class VerdictDesk {
     /// Puts a snapshot's settings in force.
     func install(_ settings: Settings) {
         rules.neverList = settings.neverList
-        rules.limits.blocksPerMinuteMax = settings.blocksPerMinuteMax
+        rules.limits.blocksPerMinuteMax = settings.blocksPerMinuteMax ?? blocksPerMinuteMax
         listeners = settings.listeners
         addresses = settings.addresses
         writer = settings.writer
@@ -121,6 +128,9 @@ final class VerdictDesk {
     func refusedCount(_ source: IPPrefix, _ scope: BlockScope) -> UInt64 {
         table.refusedCount(source, scope)
     }
+
+    /// How often each bound of the safety rules decided.
+    var limitCounts: VerdictRules.LimitCounts { rules.limitCounts }
 
     /// Blocks that found no room in the user-space table.
     var overflowCount: UInt64 { table.overflowCount }

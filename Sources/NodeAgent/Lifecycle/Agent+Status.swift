@@ -12,12 +12,12 @@ extension Agent: StatusSubject {
     }
 
     func metricsText() async -> String {
-        await totals.refresh(workers, assembler.slotNames)
+        await totals.refresh(workers, assembler)
         return metrics.prometheusText()
     }
 
     func statusDocument() async -> String {
-        await totals.refresh(workers, assembler.slotNames)
+        await totals.refresh(workers, assembler)
         let document = StatusDocument(
             configuration: configuration,
             nodeAddresses: nodeAddresses,
@@ -39,7 +39,7 @@ extension Agent: StatusSubject {
     }
 
     func configurationDocument(_ selection: ConfigurationSelection) async -> String {
-        await totals.refresh(workers, assembler.slotNames)
+        await totals.refresh(workers, assembler)
         let document = ConfigurationDocument(
             snapshot: snapshot.withLock(\.self),
             selection: selection,

@@ -13,9 +13,6 @@ import XDPEngine
 
 /// The running agent: its parts, in the order they start, and the reverse in which they stop.
 final class Agent: Sendable {
-    /// Time for exchanges in hand to end at a drain, within the 30 s Kubernetes allows a pod.
-    static let drainGraceMax = Duration.seconds(25)
-
     let configuration: AgentConfiguration
     let log: LogOutput
     let logger: Logger
@@ -24,7 +21,7 @@ final class Agent: Sendable {
     let limits = LimitRegistry()
     let totals = EngineTotals()
     let engine: XDPEngine
-    let plugins = PluginRuntime()
+    let plugins: PluginRuntime
     let workers: WorkerParts
     let assembler: EngineAssembler
     let ingress: IngressLayer
@@ -40,10 +37,25 @@ final class Agent: Sendable {
     private let lock: NodeLock
     private let control: LoopBound<EventLoop>
     private let lanes: [[any SnapshotConsumer]]
-    private let madeBlocks: AsyncStream<Block>
+    /// Blocks that plugins made, on their way to the books.
+    let blockNews: BlockNews
+    /// Drains that did not end within their grace.
+    let overdueDrains = SharedCounter()
+    private let bounds: AgentLimits
+    private let tasks = Mutex<[Task<Void, Never>]>([])
 
     /// Takes the node's lock and makes every part; nothing listens and nothing is attached yet.
-    init(_ configuration: AgentConfiguration, log: LogOutput) throws(AgentRefusal) {
+    ///
+    /// - Parameters:
+    ///   - registry: the plugins there are.
+    init(
+        _ configuration: AgentConfiguration,
+        log: LogOutput,
+        limits bounds: AgentLimits = AgentLimits(),
+        registry: PluginRegistry = .shipped
+    ) throws(AgentRefusal) {
+        self.bounds = bounds
+        plugins = PluginRuntime(registry: registry, offenceSourceMax: bounds.offenceSourceMax)
         self.configuration = configuration
         self.log = log
         logger = log.logger("agent")
@@ -51,20 +63,24 @@ final class Agent: Sendable {
             directory: configuration.runtimeDirectory,
             nodeName: configuration.nodeName
         )
-        let parts = try AgentParts(configuration)
+        let parts = try AgentParts(configuration, bounds)
         nodeAddresses = parts.nodeAddresses
         engine = parts.engine
-        let made = AsyncStream<Block>.makeStream(bufferingPolicy: .bufferingNewest(4_096))
-        madeBlocks = made.stream
+        let news = BlockNews(newsMax: bounds.blocks.newsMax)
+        blockNews = news
         do throws(Errno) {
             let loop = try EventLoop()
             control = LoopBound(loop, to: loop)
-            workers = try WorkerParts(configuration) { made.continuation.yield($0) }
+            workers = try WorkerParts(configuration, bounds) { news.tell($0) }
         } catch {
             throw AgentRefusal("expected descriptors and a log for the workers, found \(error)")
         }
         source = try parts.source(on: control)
-        blocks = BlockService(engine: engine, desks: workers.desks)
+        blocks = BlockService(
+            engine: engine,
+            desks: workers.desks,
+            userspaceMax: bounds.blocks.userspaceMax
+        )
         assembler = EngineAssembler(pool: workers.pool, factory: plugins)
         ingress = IngressLayer(
             pool: workers.pool,
@@ -83,6 +99,7 @@ final class Agent: Sendable {
         (capture, captureFault) = parts.capture(workers, assembler)
         lanes = parts.lanes(ingress: coupled, capture: capture)
         progress = LayerProgress(layers: lanes.joined().map(\.layer))
+        LimitList(limits: bounds).add(to: limits, of: self)
     }
 
     // MARK: Life
@@ -90,7 +107,6 @@ final class Agent: Sendable {
     /// Starts everything: status first, so that others can watch the rest come up.
     func start() throws(AgentRefusal) {
         limits.publish(in: metrics)
-        EngineLimitList.add(to: limits, totals: totals)
         totals.publish(in: metrics)
         AgentMetrics.publish(self, in: metrics)
         try startStatus()
@@ -106,13 +122,19 @@ final class Agent: Sendable {
                 "expected to start \(configuration.workerCount) workers, found \(error)"
             )
         }
-        Task { await self.runSnapshots() }
-        Task { for await block in self.madeBlocks { await self.tell(block) } }
-        Task { await self.runClock() }
-        if let capture { Task { await capture.run() } }
+        run { await $0.runSnapshots() }
+        run { agent in for await block in agent.blockNews.blocks { await agent.tell(block) } }
+        run { await $0.runClock() }
+        if let capture { run { _ in await capture.run() } }
         logger.notice(
             "node \(configuration.nodeName) runs with \(configuration.workerCount) workers"
         )
+    }
+
+    /// Runs something until it ends or the agent stops.
+    private func run(_ body: @escaping @Sendable (Agent) async -> Void) {
+        let task = Task { await body(self) }
+        tasks.withLock { $0.append(task) }
     }
 
     /// Layers that are off, and why.
@@ -130,9 +152,13 @@ final class Agent: Sendable {
             agentUserID: ThisProcess.userID,
             hostNames: [configuration.nodeName.lowercased(), ThisProcess.hostName.lowercased()]
         )
-        let router = StatusRouter(subject: self, access: access)
+        let router = StatusRouter(
+            subject: self,
+            access: access,
+            limits: StatusLimits(limits, bounds: bounds.status)
+        )
         let loop = control.ownedByThisThread
-        let server = StatusServer(loop: loop, router: router, limits: StatusLimits(limits))
+        let server = StatusServer(loop: loop, router: router)
         do {
             try FileSystem.makeDirectories(
                 AgentConfiguration.parent(of: configuration.statusSocket)
@@ -187,12 +213,16 @@ final class Agent: Sendable {
     /// pins stay, so that captured pods stay closed and blocks stay in force.
     func stop() async {
         await drain()
-        let deadline = ContinuousClock.now + Agent.drainGraceMax
+        let deadline = ContinuousClock.now + bounds.drainGrace
         while ContinuousClock.now < deadline, await workers.pool.activeCount() > 0 {
             try? await Task.sleep(for: .milliseconds(50))
         }
         let left = await workers.pool.activeCount()
-        if left > 0 { logger.warning("\(left) connections did not end within the grace") }
+        if left > 0 {
+            overdueDrains.add()
+            logger.warning("\(left) connections did not end within the grace")
+        }
+        for task in tasks.withLock(\.self) { task.cancel() }
         workers.pool.stop()
         engine.stop(keepPinned: true)
         control.stop()

@@ -9,6 +9,7 @@ import XDPEngine
 /// Makes the parts of an agent that follow from its configuration alone.
 struct AgentParts {
     private let configuration: AgentConfiguration
+    private let limits: AgentLimits
     /// The node's addresses: as configured, else those of its interfaces.
     let nodeAddresses: [IPAddress]
     /// The packet layer, off until it starts.
@@ -20,8 +21,9 @@ struct AgentParts {
     private let cluster: ClusterConfiguration?
 
     /// Makes them; nothing of the system is changed.
-    init(_ configuration: AgentConfiguration) throws(AgentRefusal) {
+    init(_ configuration: AgentConfiguration, _ limits: AgentLimits) throws(AgentRefusal) {
         self.configuration = configuration
+        self.limits = limits
         let cluster = try AgentParts.cluster(configuration.source)
         self.cluster = cluster
         let apiEndpoints = AgentParts.addresses(of: cluster)
@@ -31,7 +33,7 @@ struct AgentParts {
             ProtectionSources.current(nodeAddresses: nodeAddresses, apiEndpoints: apiEndpoints)
         }
         self.protection = protection
-        engine = XDPEngine(AgentParts.packetLayer(configuration)) { snapshot in
+        engine = XDPEngine(AgentParts.packetLayer(configuration, limits)) { snapshot in
             DesiredShield(
                 policies: snapshot.sourcePolicies.values.sorted { $0.key < $1.key },
                 listeners: snapshot.listeners,
@@ -42,18 +44,23 @@ struct AgentParts {
     }
 
     /// The packet layer's own configuration.
-    static func packetLayer(_ configuration: AgentConfiguration) -> XDPConfiguration {
+    static func packetLayer(
+        _ configuration: AgentConfiguration,
+        _ limits: AgentLimits
+    ) -> XDPConfiguration {
         let interfaces: XDPConfiguration.Interfaces
         switch configuration.packetInterfaces {
         case .auto: interfaces = .automatic
         case .named(let names): interfaces = names.isEmpty ? .none : .named(names)
         }
-        return XDPConfiguration(
+        var layer = XDPConfiguration(
             interfaces: interfaces,
             mode: XDPConfiguration.Mode(rawValue: configuration.packetMode.rawValue) ?? .automatic,
             pinDirectory: configuration.pinDirectory,
             nodeName: configuration.nodeName
         )
+        layer.mapEntries = limits.packetMaps
+        return layer
     }
 
     /// Where snapshots come from; connections to an API server live on the control loop.
@@ -131,6 +138,7 @@ struct AgentParts {
                 record: CaptureRecord(path: configuration.captureRecordPath),
                 failMode: configuration.failMode,
                 drift: DriftMonitor(),
+                leaveMax: limits.captureLeave,
                 tools: workers.captureTools
             )
             return (layer, nil)

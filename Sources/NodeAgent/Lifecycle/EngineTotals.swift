@@ -3,6 +3,7 @@ import L4Proxy
 import MeshModel
 import Synchronization
 import Telemetry
+import TrafficPolicy
 
 /// What the workers counted, summed, as of the last `refresh`. Workers' counts are plain numbers of
 /// their own threads: they are asked for, never read across.
@@ -14,6 +15,12 @@ final class EngineTotals: Sendable {
         var connectionCount = 0
         var rows: [TrafficTables.Kind: [(name: String, row: TrafficRow)]] = [:]
         var blockOverflowCount: UInt64 = 0
+        var verdicts = VerdictRules.LimitCounts()
+        var refusals = SlotRefusals()
+        var refusedSocketCount: UInt64 = 0
+        var refusedLetterCount: UInt64 = 0
+        var droppedLogBlockCount: UInt64 = 0
+        var cutLogTextCount: UInt64 = 0
         var uses: [PluginUse: FilterCounts] = [:]
         var plugins: [String: FilterCounts] = [:]
 
@@ -31,28 +38,35 @@ final class EngineTotals: Sendable {
     init() {}
 
     /// Asks every worker.
-    func refresh(_ parts: WorkerParts, _ names: EngineNames) async {
+    func refresh(_ parts: WorkerParts, _ assembler: EngineAssembler) async {
         var next = Totals()
-        let listeners = names.listeners.sorted { $0.key < $1.key }
-        let routes = names.routes.sorted { $0.key < $1.key }
-        let clusters = names.clusters.sorted { $0.key < $1.key }
-        let slots: [TrafficTables.Kind: [Int32]] = [
-            .listener: listeners.map(\.value), .route: routes.map(\.value),
-            .cluster: clusters.map(\.value),
-        ]
-        next.rows[.listener] = listeners.map { ($0.key, TrafficRow()) }
-        next.rows[.route] = routes.map { ($0.key, TrafficRow()) }
-        next.rows[.cluster] = clusters.map { ($0.key.description, TrafficRow()) }
+        let names = await assembler.slotNames
+        next.refusals = await assembler.refusals
+        next.droppedLogBlockCount = parts.pool.droppedLogBlockCount
+        var wanted: [TrafficTables.Kind: [Int32]] = [:]
+        for kind in TrafficTables.Kind.allCases {
+            let rows = names.rows(kind)
+            wanted[kind] = rows.map(\.slot)
+            next.rows[kind] = rows.map { ($0.name, TrafficRow()) }
+        }
+        let slots = wanted
         let answers = await parts.pool.perform { worker in
             let rows = slots.reduce(into: [:]) { rows, kind in
                 rows[kind.key] = worker.proxy.traffic.rows(kind.key, kind.value)
             }
+            let limits = (
+                sockets: worker.acceptor.refusedListenerCount,
+                letters: worker.loop.refusedSubmissionCount, cuts: worker.proxy.logCutCount
+            )
             let store = worker.proxy.filterStore
             let plugins = (store.countsByUse, store.countsByPlugin)
-            return (worker.proxy.counters.values, worker.proxy.activeCount, rows, plugins)
+            return (worker.proxy.counters.values, worker.proxy.activeCount, rows, plugins, limits)
         }
-        for case .some((let counters, let active, let rows, let plugins)) in answers {
+        for case .some((let counters, let active, let rows, let plugins, let limits)) in answers {
             next.add(plugins.0, plugins.1)
+            next.refusedSocketCount &+= limits.sockets
+            next.refusedLetterCount &+= limits.letters
+            next.cutLogTextCount &+= limits.cuts
             for index in counters.indices { next.counters[index] &+= counters[index] }
             next.connectionCount += active
             for (kind, values) in rows {
@@ -67,7 +81,11 @@ final class EngineTotals: Sendable {
             next.relayPairCount += answer.1
         }
         for desk in parts.desks {
-            next.blockOverflowCount &+= await desk.perform { $0.overflowCount } ?? 0
+            guard let answer = await desk.perform({ ($0.overflowCount, $0.limitCounts) }) else {
+                continue
+            }
+            next.blockOverflowCount &+= answer.0
+            next.verdicts.add(answer.1)
         }
         let result = next
         totals.withLock { $0 = result }
@@ -90,15 +108,31 @@ final class EngineTotals: Sendable {
     /// What plugins counted, over all policies.
     var plugins: [String: FilterCounts] { totals.withLock(\.plugins) }
 
+    /// How often the bounds of the safety rules decided.
+    var verdicts: VerdictRules.LimitCounts { totals.withLock(\.verdicts) }
+
+    /// What found no number at the assembler.
+    var refusals: SlotRefusals { totals.withLock(\.refusals) }
+
+    /// Listening sockets that workers refused.
+    var refusedSocketCount: UInt64 { totals.withLock(\.refusedSocketCount) }
+
+    /// Submissions that found a worker's mailbox full.
+    var refusedLetterCount: UInt64 { totals.withLock(\.refusedLetterCount) }
+
+    /// Blocks of log text that were dropped.
+    var droppedLogBlockCount: UInt64 { totals.withLock(\.droppedLogBlockCount) }
+
+    /// Texts of the access log that were cut.
+    var cutLogTextCount: UInt64 { totals.withLock(\.cutLogTextCount) }
+
     // MARK: Metrics
 
     /// Shows everything in a registry.
     func publish(in registry: MetricRegistry) {
-        for counter in EngineCounter.allCases where !counter.metricName.contains("_limit_") {
-            let definition = CounterDefinition(
-                counter.metricName,
-                help: EngineTotals.help(counter)
-            )
+        for counter in EngineCounter.allCases {
+            guard let name = counter.metricName else { continue }
+            let definition = CounterDefinition(name, help: EngineTotals.help(counter))
             registry.samples(definition) { [MetricSample([], Double(self.value(counter)))] }
         }
         publishGauges(in: registry)

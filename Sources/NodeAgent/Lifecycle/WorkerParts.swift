@@ -22,6 +22,7 @@ struct WorkerParts: Sendable {
     ///   - blockMade: hears of blocks that plugins made, on the worker's thread.
     init(
         _ configuration: AgentConfiguration,
+        _ limits: AgentLimits,
         blockMade: @escaping @Sendable (Block) -> Void
     ) throws(Errno) {
         var relays: [LoopBound<TCPRelay>] = []
@@ -31,11 +32,16 @@ struct WorkerParts: Sendable {
         for _ in 0..<configuration.workerCount { gates.append(try NamespaceGate()) }
         pool = try WorkerPool(
             count: configuration.workerCount,
+            limits: limits.engine,
             accessLog: WorkerParts.logPath(configuration.accessLog),
             seed: UInt64.random(in: 0 ... .max)
         ) { worker in
-            let relay = TCPRelay(loop: worker.loop, gate: gates[worker.number])
-            let desk = VerdictDesk(made: blockMade)
+            let relay = TCPRelay(
+                loop: worker.loop,
+                limits: limits.relay,
+                gate: gates[worker.number]
+            )
+            let desk = VerdictDesk(limits: limits.blocks, made: blockMade)
             worker.proxy.gate = gates[worker.number]
             worker.proxy.originMark = CaptureConstants.ownMark
             worker.relay = { fd, peer, binding, number in

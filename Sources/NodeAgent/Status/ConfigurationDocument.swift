@@ -211,8 +211,14 @@ struct ConfigurationDocument {
                 json.object { json in
                     json.string("name", row.limit.name)
                     json.string("unit", row.limit.unit)
-                    json.integer("value", row.limit.value)
+                    json.key("value")
+                    if let whole = Int64(exactly: row.limit.value) {
+                        json.integer(whole)
+                    } else {
+                        json.number(row.limit.value)
+                    }
                     json.string("reason", row.limit.reason)
+                    json.string("counter", row.limit.counterName)
                     json.integer("reached", row.reachedCount)
                 }
             }

@@ -11,6 +11,8 @@ struct StatusRouter: Sendable {
     let subject: any StatusSubject
     /// Who may change things.
     let access: StatusAccess
+    /// Counts what is over a bound.
+    let limits: StatusLimits
 
     /// Longest time an operator may block a source: 30 days.
     static let blockTTLMax = Duration.seconds(30 * 86_400)
@@ -121,6 +123,7 @@ struct StatusRouter: Sendable {
         }
         let longest = StatusRouter.blockTTLMax.components.seconds
         guard let seconds = body["ttlSeconds"]?.int, (1...longest).contains(seconds) else {
+            if let asked = body["ttlSeconds"]?.int, asked > longest { limits.blockTTL.add() }
             let came = body["ttlSeconds"]?.shown ?? "nothing"
             return .refusal(
                 400,
@@ -130,6 +133,7 @@ struct StatusRouter: Sendable {
         let reason = body["reason"]?.text ?? "no reason given"
         guard reason.utf8.count <= StatusRouter.reasonByteLimit else {
             let limit = StatusRouter.reasonByteLimit
+            limits.reason.add()
             return .refusal(
                 400,
                 "reason: expected up to \(limit) bytes, found \(reason.utf8.count)"

@@ -7,14 +7,10 @@ import Telemetry
 /// The status endpoint's connections, on the control loop: reads HTTP/1.1 requests, hands them to
 /// the router one at a time per connection, and writes the answers.
 final class StatusServer: StreamDelegate, ConnectionSink {
-    /// Connections open at once, TCP and local together; one more is closed at once.
-    static let connectionMax = 64
     /// Bytes of a request head: 431 past it.
     static let headByteLimit = 16_384
     /// Bytes of a request body: 413 past it.
     static let bodyByteLimit = 65_536
-    /// Time for one request to arrive, and for a connection to be idle: 30 s.
-    static let requestTimeout = Duration.seconds(30)
 
     /// The numbers of the listening sockets.
     private enum Port: Int32 {
@@ -31,21 +27,21 @@ final class StatusServer: StreamDelegate, ConnectionSink {
 
     private let loop: EventLoop
     private let router: StatusRouter
-    private let limits: StatusLimits
+    private var limits: StatusLimits { router.limits }
     private let acceptor: Acceptor
     private let host: StreamHost
     private var connections: [Int32: Connection] = [:]
 
     /// Makes a server without sockets. To be called before the loop runs, or on its thread.
-    init(loop: EventLoop, router: StatusRouter, limits: StatusLimits) {
+    init(loop: EventLoop, router: StatusRouter) {
         self.loop = loop
         self.router = router
-        self.limits = limits
+        let bounds = router.limits.bounds
         acceptor = Acceptor(loop: loop)
         host = StreamHost(
             loop: loop,
-            streamMax: StatusServer.connectionMax,
-            bufferBlockMax: 8_192
+            streamMax: bounds.connectionMax,
+            bufferBlockMax: bounds.bufferBlockMax
         )
     }
 
@@ -65,10 +61,10 @@ final class StatusServer: StreamDelegate, ConnectionSink {
         _ = try acceptor.add(socket, port: Port.local.rawValue, isShared: false, sink: self)
     }
 
-    /// Takes an accepted connection, or closes it when `connectionMax` are open.
+    /// Takes an accepted connection, or closes it when as many as may are open.
     func accepted(_ fd: Int32, peer: SocketAddress, port: Int32) {
         let socket = OwnedFD(owning: fd)
-        guard connections.count < StatusServer.connectionMax else {
+        guard connections.count < limits.bounds.connectionMax else {
             limits.connections.add()
             return
         }
@@ -115,13 +111,13 @@ final class StatusServer: StreamDelegate, ConnectionSink {
             return
         }
         limits.timeout.add()
-        refuse(stream, 408, "expected a whole request within 30 s")
+        refuse(stream, 408, "expected a whole request within \(limits.bounds.requestTimeout)")
     }
 
     // MARK: Requests
 
     private func armTimeout(_ stream: StreamHandle) {
-        let nanoseconds = UInt64(StatusServer.requestTimeout.components.seconds) * 1_000_000_000
+        let nanoseconds = limits.bounds.requestTimeout.wholeNanoseconds
         host.setDeadline(stream, loop.nowNanoseconds + nanoseconds)
     }
 
@@ -186,7 +182,9 @@ final class StatusServer: StreamDelegate, ConnectionSink {
     }
 
     private func write(_ stream: StreamHandle, _ bytes: [UInt8]) {
+        let exhausted = host.exhaustedCount
         bytes.withRawSpan { _ = host.write(stream, $0) }
+        if host.exhaustedCount > exhausted { limits.buffers.add() }
     }
 
     private func close(_ stream: StreamHandle) {

@@ -66,7 +66,7 @@ import Testing
         } else {
             #expect(rig.status(client) == "500")
         }
-        #expect(rig.proxy.counters[.filterOverruns] == 1)
+        #expect(rig.proxy.counters[.pauseTimeouts] == 1)
     }
 
     @Test(arguments: [Phase.requestHeaders, .requestData, .request, .responseHeaders, .response])
