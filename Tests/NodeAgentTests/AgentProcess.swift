@@ -43,10 +43,12 @@ struct AgentProcess {
     }
 
     /// Starts an agent and waits until it is ready.
-    func start(_ configuration: String) throws -> Int32? {
+    ///
+    /// - Parameter launcher: what the binary is started by, such as `setpriv` with options.
+    func start(_ configuration: String, launcher: String = "") throws -> Int32? {
         try write("agent.yaml", configuration)
         let command =
-            "sh -c '\(AgentProcess.binary) agent --config \(directory)/agent.yaml "
+            "sh -c '\(launcher) \(AgentProcess.binary) agent --config \(directory)/agent.yaml "
             + ">\(directory)/out 2>\(directory)/err & echo $!'"
         let pid = Int32(Command.run(command).output.filter(\.isNumber))
         for _ in 0..<100 {

@@ -178,6 +178,30 @@ import Testing
         }
     }
 
+    @Test func missingPrivilegesTurnLayersOffAndEachIsSaidInOneLine() throws {
+        let agent = try AgentProcess()
+        defer { agent.remove() }
+        let text = """
+            node: { name: \(agent.node), addresses: [127.0.0.1] }
+            sources: { manifests: manifests }
+            status: { listen: "127.0.0.1:0" }
+            xdp: { interfaces: [lo], mode: generic, pinDirectory: \(agent.directory)/bpf }
+            """
+        let dropped = "-net_admin,-sys_admin,-bpf,-perfmon,-sys_resource"
+        let launcher = "setpriv --bounding-set \(dropped) --inh-caps -all"
+        let pid = try #require(try agent.start(text, launcher: launcher))
+        defer { _ = agent.stop(pid) }
+        let lines = agent.errors.split(separator: "\n")
+        for said in [
+            "capture is off: expected the capabilities to enter pods, found none of "
+                + "CAP_NET_ADMIN, CAP_SYS_ADMIN",
+            "xdp is off: the shield could not be loaded",
+        ] {
+            #expect(lines.count { $0.hasSuffix(said) } == 1, "\(agent.errors)")
+        }
+        #expect(agent.ask("/readyz").hasSuffix("200"))
+    }
+
     @Test func cleanupTakesBackWhatAKilledAgentLeftInAPod() throws {
         let agent = try AgentProcess()
         let namespace = Command.uniqueName("agn")
