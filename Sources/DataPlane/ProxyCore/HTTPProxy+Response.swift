@@ -20,6 +20,7 @@ extension HTTPProxy {
     /// Works through all bytes that wait.
     private func processInput(_ handle: ConnectionHandle) {
         let count = stageAll(handle)
+        connections[handle].input.clear(pool)
         let consumed = processUpstream(handle, count)
         keep(handle, from: consumed, to: count)
         finishGathering()
@@ -42,6 +43,7 @@ extension HTTPProxy {
             }
             let waiting = stage(handle)
             guard let count = receive(handle, after: waiting) else { return }
+            if waiting > 0 { connections[handle].input.clear(pool) }
             let consumed = processUpstream(handle, waiting + count)
             keep(handle, from: consumed, to: waiting + count)
             finishGathering()
