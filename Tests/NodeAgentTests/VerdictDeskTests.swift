@@ -2,6 +2,7 @@ import Addressing
 import DataPlane
 import MeshModel
 import Testing
+import TrafficPolicy
 
 @testable import NodeAgent
 
@@ -42,5 +43,18 @@ import Testing
         #expect(desk().decide(request(ttl: 0)) == .refused(.invalidTTL))
         #expect(desk(quota: 0).decide(request()) == .refused(.overQuota))
         #expect(desk().decide(request(.loopbackIPv4)) == .refused(.neverBlocked))
+    }
+
+    @Test func theNeverListInForceIsTheNewest() {
+        let desk = desk()
+        var settings = VerdictDesk.Settings()
+        settings.listeners[0] = VerdictDeskTests.listener
+        let source = IPAddress(192, 0, 2, 7)
+        settings.neverList = NeverList(
+            protected: ProtectedSources([.init(IPPrefix(host: source), reason: "a pod")])
+        )
+        desk.install(settings)
+        #expect(desk.decide(request(source)) == .refused(.neverBlocked))
+        #expect(desk.decide(request(IPAddress(192, 0, 2, 8))) == .granted)
     }
 }

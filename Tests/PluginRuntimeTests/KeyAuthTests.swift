@@ -102,6 +102,14 @@ import Testing
                 ["keys": .array([.object([.init("name", .string("a"))])]), "key": .null],
                 "key: unknown field"
             ),
+            (
+                [
+                    "keys": .array([
+                        .object([.init("name", .string("a")), .init("form", .string("b"))])
+                    ])
+                ],
+                "keys[0].form: unknown field"
+            ),
         ] as [([String: JSONValue], String)]
     )
     func whatIsNotAConfigurationIsRefusedWithItsReason(

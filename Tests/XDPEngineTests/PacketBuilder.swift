@@ -71,6 +71,15 @@ struct PacketBuilder {
         }
     }
 
+    /// An authentication header, whose length counts words (RFC 4302 section 2.2).
+    func authenticationHeader() -> PacketBuilder {
+        with {
+            $0.chain(51)
+            $0.nextHeaderOffset = $0.bytes.count
+            $0.bytes += [59, 4] + [UInt8](repeating: 0, count: 22)
+        }
+    }
+
     func fragmentHeader(offset: UInt16, more: Bool) -> PacketBuilder {
         with {
             $0.chain(44)

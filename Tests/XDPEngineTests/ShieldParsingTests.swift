@@ -52,6 +52,7 @@ import Testing
             "six extension headers", chained([0, 43, 60, 60, 60, 60]).tcp(port: 80),
             .dropBlockListener
         ),
+        ("an authentication header", v6.authenticationHeader().tcp(port: 80), .dropBlockListener),
         (
             "seven extension headers", chained([0, 43, 60, 60, 60, 60, 60]).tcp(port: 80),
             .dropHeaderChain

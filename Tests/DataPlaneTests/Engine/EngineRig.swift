@@ -1,0 +1,194 @@
+import Addressing
+import DataPlane
+import MeshModel
+
+/// One worker's proxy with a configuration of the test's own, between clients and several endpoints
+/// whose bytes the test itself reads and writes, on a simulated network.
+final class EngineRig {
+    static let entrance = SocketAddress(.loopbackIPv4, 80)
+    /// Where endpoint N listens.
+    static func address(_ index: Int) -> SocketAddress {
+        SocketAddress(.loopbackIPv4, 9_000 + UInt16(index))
+    }
+
+    let network: SimulatedNetwork
+    let loop: EventLoop
+    let proxy: HTTPProxy
+    private let acceptor: Acceptor
+    private let sink: Sink
+    private var listeners: [Int32] = []
+    private var slots = EngineSlots()
+    private var version: UInt64 = 0
+    /// Connections to each endpoint, oldest first.
+    private(set) var upstreams: [[Int32]]
+    private var received: [Int32: [UInt8]] = [:]
+    private var waiting: [Int32: [UInt8]] = [:]
+    /// Peers that are not read for now.
+    var unread: Set<Int32> = []
+    /// Peers whose connection the proxy has ended.
+    private(set) var ended: Set<Int32> = []
+
+    private final class Sink: ConnectionSink {
+        let proxy: HTTPProxy
+
+        init(proxy: HTTPProxy) { self.proxy = proxy }
+
+        func accepted(_ fd: Int32, peer: SocketAddress, port: Int32) {
+            proxy.adopt(fd, peer: peer, local: EngineRig.entrance, PortConfiguration(entry: 0))
+        }
+    }
+
+    /// - Parameter dead: endpoints that refuse connections.
+    init(
+        endpointCount: Int = 1,
+        dead: [Int] = [],
+        limits: EngineLimits = EngineLimits(),
+        seed: UInt64 = 1
+    ) throws {
+        network = SimulatedNetwork(seed: seed)
+        loop = try EventLoop(network: Network(simulation: network))
+        proxy = HTTPProxy(loop: loop, limits: limits, seed: seed)
+        acceptor = Acceptor(loop: loop)
+        sink = Sink(proxy: proxy)
+        upstreams = Array(repeating: [], count: endpointCount)
+        for index in 0..<endpointCount {
+            let isDead = dead.contains(index)
+            listeners.append(isDead ? -1 : network.listen(on: EngineRig.address(index)))
+        }
+        _ = try acceptor.add(
+            .init(owning: network.listen(on: EngineRig.entrance)),
+            port: 0,
+            isShared: false,
+            sink: sink
+        )
+        install(clusters: [Array(0..<endpointCount)])
+    }
+
+    /// Puts a view in force: one rule for every request, with a backend for each cluster.
+    ///
+    /// - Parameters:
+    ///   - clusters: each one's endpoints; an empty list has none, `nil` is an invalid reference.
+    ///   - change: what else the rule is to do.
+    func install(
+        clusters: [[Int]?],
+        weights: [UInt32] = [],
+        algorithm: BalancingAlgorithm = .roundRobin,
+        match: HTTPMatch = HTTPMatch(),
+        host: HostPattern = .any,
+        change: (inout EngineAction) -> Void = { _ in }
+    ) {
+        var configuration = EngineConfiguration()
+        var backends: [EngineBackend] = []
+        slots.begin()
+        for (number, endpoints) in clusters.enumerated() {
+            let id = ClusterID(namespace: "ns", name: "c\(number)", port: 80)
+            let weight = weights.isEmpty ? 1 : weights[number]
+            guard let endpoints, let slot = slots.cluster(id) else {
+                backends.append(EngineBackend(cluster: -1, weight: weight))
+                continue
+            }
+            configuration.clusters[slot] = EngineCluster(
+                name: id.description,
+                algorithm: algorithm,
+                endpoints: endpoints.compactMap { slots.endpoint(id, EngineRig.address($0)) }
+            )
+            backends.append(EngineBackend(cluster: slot, weight: weight))
+        }
+        slots.sweep()
+        var action = EngineAction(routeName: "ns/route/0", backends: backends)
+        change(&action)
+        configuration.entries[0] = EngineEntry(
+            isEdge: true,
+            hosts: [
+                EngineHost(
+                    pattern: host,
+                    listener: 0,
+                    rules: [EngineRule(match: match, action: action)]
+                )
+            ],
+            listener: 0
+        )
+        configuration.listenerNames[0] = "ns/gateway/http"
+        version += 1
+        proxy.install(RoutingView(version: version, configuration))
+    }
+
+    // MARK: Driving
+
+    /// Lets everything that is under way arrive.
+    func settle(_ turns: Int = 40) {
+        for _ in 0..<turns {
+            for (fd, bytes) in waiting where !bytes.isEmpty {
+                waiting[fd] = Array(bytes.dropFirst(network.write(fd, bytes[...])))
+            }
+            loop.turn(waitingUpTo: min(max(loop.waitMilliseconds(), 0), 1))
+            for (index, listener) in listeners.enumerated() {
+                while let (fd, _) = network.accept(listener) {
+                    upstreams[index].append(fd)
+                    received[fd] = []
+                }
+            }
+            for fd in received.keys where !ended.contains(fd) && !unread.contains(fd) {
+                if let bytes = network.read(fd) {
+                    received[fd, default: []] += bytes
+                } else {
+                    ended.insert(fd)
+                }
+            }
+        }
+    }
+
+    /// Lets time pass, then what follows from it.
+    func pass(seconds: UInt64) {
+        network.advance(nanoseconds: seconds * 1_000_000_000)
+        settle()
+    }
+
+    /// Opens a client's connection.
+    func connect(sending text: String = "") -> Int32 {
+        let fd = network.connect(to: EngineRig.entrance)
+        received[fd] = []
+        send(fd, text)
+        return fd
+    }
+
+    /// Sends from a test's peer; what does not fit now goes on as there is room.
+    func send(_ fd: Int32, _ bytes: [UInt8], turns: Int = 40) {
+        waiting[fd, default: []] += bytes
+        settle(turns)
+    }
+
+    /// Sends text from a test's peer.
+    func send(_ fd: Int32, _ text: String) { send(fd, Array(text.utf8)) }
+
+    /// Answers on an endpoint's newest connection.
+    func answer(
+        _ text: String = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
+        by index: Int = 0
+    ) {
+        if let fd = upstreams[index].last { send(fd, text) }
+    }
+
+    /// Bytes of a test's peer that did not fit yet.
+    func waitingByteCount(_ fd: Int32) -> Int { waiting[fd]?.count ?? 0 }
+
+    /// How much a test's peer has received.
+    func byteCount(_ fd: Int32) -> Int { received[fd]?.count ?? 0 }
+
+    /// What a test's peer has received.
+    func text(_ fd: Int32) -> String { String(decoding: received[fd] ?? [], as: UTF8.self) }
+
+    /// The status line's code.
+    func status(_ fd: Int32) -> String { String(text(fd).dropFirst(9).prefix(3)) }
+
+    /// What all connections of an endpoint have received.
+    func forwarded(to index: Int = 0) -> String { upstreams[index].map(text).joined() }
+
+    /// How many requests an endpoint has received.
+    func requestCount(_ index: Int) -> Int {
+        forwarded(to: index).split(separator: "\r\n").count { $0.hasSuffix(" HTTP/1.1") }
+    }
+
+    /// A request without a body.
+    static let get = "GET / HTTP/1.1\r\nhost: h.example\r\n\r\n"
+}

@@ -1,0 +1,134 @@
+import DataPlane
+import Testing
+
+/// Every deadline of the engine, by a clock that the test moves.
+@Suite struct TimeoutTests {
+    private static let post = "POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 9\r\n\r\n"
+
+    @Test func aHeadThatDoesNotEndIsAnswered408() throws {
+        let rig = try EngineRig()
+        let client = rig.connect(sending: "GET / HTTP/1.1\r\nho")
+        rig.pass(seconds: 9)
+        #expect(rig.text(client).isEmpty)
+        rig.pass(seconds: 2)
+        #expect(rig.status(client) == "408")
+        #expect(rig.ended.contains(client))
+        #expect(rig.proxy.counters[.headerTimeouts] == 1)
+    }
+
+    @Test func aConnectionWithoutAnyByteIsClosed() throws {
+        let rig = try EngineRig()
+        let client = rig.connect()
+        rig.pass(seconds: 11)
+        #expect(rig.ended.contains(client))
+        #expect(rig.text(client).isEmpty)
+        #expect(rig.proxy.counters[.headerTimeouts] == 1)
+    }
+
+    @Test func anIdleConnectionIsClosed() throws {
+        let rig = try EngineRig()
+        let client = rig.connect(sending: EngineRig.get)
+        rig.answer()
+        rig.pass(seconds: 70)
+        #expect(!rig.ended.contains(client))
+        rig.pass(seconds: 10)
+        #expect(rig.ended.contains(client))
+        #expect(rig.proxy.counters[.idleTimeouts] == 1)
+        #expect(rig.proxy.activeCount == 0)
+    }
+
+    @Test func aBodyThatStopsIsAnswered408() throws {
+        let rig = try EngineRig()
+        let client = rig.connect(sending: Self.post)
+        rig.pass(seconds: 20)
+        rig.send(client, "some")
+        rig.pass(seconds: 20)
+        #expect(rig.text(client).isEmpty, "every byte begins the time anew")
+        rig.pass(seconds: 20)
+        #expect(rig.status(client) == "408")
+        #expect(rig.proxy.counters[.bodyTimeouts] == 1)
+    }
+
+    @Test func anEndpointThatDoesNotAcceptIsTriedThriceThenAnswered503() throws {
+        let rig = try EngineRig()
+        let client = rig.connect()
+        _ = rig.network.write(client, Array(EngineRig.get.utf8)[...])
+        rig.network.delayNanosecondsMax = 1_000_000_000_000
+        rig.settle()
+        for _ in 0..<3 { rig.pass(seconds: 6) }
+        #expect(rig.status(client) == "503")
+        #expect(rig.proxy.counters[.connectTimeouts] == 3)
+        #expect(rig.proxy.counters[.triesLimitHits] == 1)
+    }
+
+    @Test func anEndpointThatDoesNotAnswerIsAnswered504() throws {
+        let rig = try EngineRig()
+        let client = rig.connect(sending: EngineRig.get)
+        rig.pass(seconds: 55)
+        #expect(rig.text(client).isEmpty)
+        rig.pass(seconds: 10)
+        #expect(rig.status(client) == "504")
+        #expect(rig.proxy.counters[.upstreamTimeouts] == 1)
+    }
+
+    @Test func aResponseThatStopsMidwayIsCut() throws {
+        let rig = try EngineRig()
+        let client = rig.connect(sending: EngineRig.get)
+        rig.answer("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf")
+        rig.pass(seconds: 65)
+        #expect(rig.text(client).hasSuffix("half"))
+        #expect(rig.ended.contains(client))
+        #expect(rig.proxy.counters[.upstreamTimeouts] == 1)
+    }
+
+    @Test func aClientThatTakesNothingIsClosed() throws {
+        let rig = try EngineRig()
+        let client = rig.connect(sending: EngineRig.get)
+        rig.unread = [client]
+        rig.answer(
+            "HTTP/1.1 200 OK\r\ncontent-length: 900000\r\n\r\n"
+                + String(repeating: "x", count: 900_000)
+        )
+        rig.settle(200)
+        #expect(rig.proxy.activeCount == 1)
+        rig.pass(seconds: 35)
+        #expect(rig.proxy.counters[.sendTimeouts] == 1)
+        #expect(rig.proxy.activeCount == 0)
+    }
+
+    @Test func anIdleConnectionToAnEndpointIsClosed() throws {
+        let rig = try EngineRig()
+        _ = rig.connect(sending: EngineRig.get)
+        rig.answer()
+        let upstream = try #require(rig.upstreams[0].first)
+        rig.pass(seconds: 45)
+        #expect(!rig.ended.contains(upstream))
+        rig.pass(seconds: 10)
+        #expect(rig.ended.contains(upstream))
+        #expect(rig.proxy.counters[.poolIdleTimeouts] == 1)
+    }
+
+    @Test func aRefusedClientThatStaysIsClosed() throws {
+        let rig = try EngineRig()
+        _ = rig.connect(sending: "NONSENSE\r\n\r\n")
+        #expect(rig.proxy.activeCount == 1)
+        rig.pass(seconds: 6)
+        #expect(rig.proxy.activeCount == 0)
+    }
+
+    @Test func aRoutesRequestTimeoutIsAnswered504() throws {
+        let rig = try EngineRig()
+        rig.install(clusters: [[0]]) { $0.requestTimeout = .seconds(2) }
+        let client = rig.connect(sending: EngineRig.get)
+        rig.pass(seconds: 3)
+        #expect(rig.status(client) == "504")
+    }
+
+    @Test func aRoutesBackendTimeoutIsAnswered504() throws {
+        let rig = try EngineRig()
+        rig.install(clusters: [[0]]) { $0.backendRequestTimeout = .seconds(2) }
+        let client = rig.connect(sending: EngineRig.get)
+        rig.pass(seconds: 3)
+        #expect(rig.status(client) == "504")
+    }
+}
