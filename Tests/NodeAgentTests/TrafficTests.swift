@@ -191,6 +191,33 @@ import Testing
         }
     }
 
+    @Test func aTCPRoutesConnectionsAreRelayed() throws {
+        let backend = try HeldBackend()
+        let port = try freePort()
+        let tcp = "{ name: raw, port: \(port), protocol: TCP }"
+        try withAgent(tcp, backend: backend.port) { agent, _ in
+            try agent.write(
+                "manifests/tcp.yaml",
+                """
+                apiVersion: gateway.networking.k8s.io/v1alpha2
+                kind: TCPRoute
+                metadata: { name: raw, namespace: shop }
+                spec:
+                  parentRefs: [{ name: edge }]
+                  rules: [{ backendRefs: [{ name: here, port: 80 }] }]
+                """
+            )
+            #expect(agent.waits { agent.object("TCPRoute shop/raw") != nil })
+            let file = "\(agent.directory)/answer"
+            let command = curl(port, "--retry 5 --retry-all-errors -o /dev/null -w '%{http_code}'")
+            _ = Command.run("\(command) >\(file) 2>/dev/null &")
+            let request = try #require(backend.takeRequest())
+            #expect(!request.text.lowercased().contains("x-request-id"), "bytes, not HTTP")
+            backend.answer(request.fd, Self.ok)
+            #expect(agent.waits { (try? FileSystem.readText(file))?.hasSuffix("200") == true })
+        }
+    }
+
     /// A Secret of a certificate.
     private func secret(_ leaf: TestAuthority.Leaf) throws -> String {
         let indented = { (path: String) in

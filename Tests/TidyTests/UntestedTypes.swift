@@ -9,7 +9,7 @@ enum UntestedTypes {
             "AccessLog", "BufferPool", "ByteQueue", "Digits32", "EndpointTable", "EngineCounters",
             "EventHandler", "Exchange", "ExchangeAnnex", "FilterTally", "FlatTable", "Mailbox",
             "RequestPath",
-            "RouteHash", "RoutingViewBuilder", "Slab", "SlotTimers", "Table", "TrafficTables",
+            "RouteHash", "RoutingViewBuilder", "SlotTimers", "Table", "TrafficTables",
             "Worker",
         ],
         "inside the readers, driven by YAMLReader, ManifestReader and JSONText": [
