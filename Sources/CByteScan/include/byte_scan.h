@@ -16,6 +16,7 @@ static inline uint32_t bytescan_mask(bytescan_vector lanes) {
     typedef char plain __attribute__((vector_size(16)));
     return (uint32_t)__builtin_ia32_pmovmskb128((plain)lanes);
 #else
+    /* Other machines have no such instruction; compilers make a few of this. */
     uint32_t mask = 0;
     for (int lane = 0; lane < 16; lane++) mask |= (uint32_t)(lanes[lane] & 1) << lane;
     return mask;

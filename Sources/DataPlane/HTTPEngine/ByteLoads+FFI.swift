@@ -68,7 +68,7 @@ extension RawSpan {
             }
             if controls != 0 {
                 let stop = at &+ controls.trailingZeroBitCount
-                return (firstColon(from: start, before: stop), stop)
+                return (colonInSteps(from: start, before: stop), stop)
             }
             at &+= 16
         }
@@ -92,9 +92,10 @@ extension RawSpan {
         return -1
     }
 
-    /// Where the first colon stands in steps of sixteen bytes from `start`; -1 when these hold none.
+    /// Where the first colon stands in steps of sixteen bytes from `start` that begin before `end`;
+    /// -1 when these hold none.
     @inline(__always)
-    private func firstColon(from start: Int, before end: Int) -> Int {
+    private func colonInSteps(from start: Int, before end: Int) -> Int {
         var at = start
         while at < end && at <= byteCount &- 16 {
             let colons = unsafe withUnsafeBytes {
@@ -135,7 +136,7 @@ extension RawSpan {
         }
         let control = (controls &>> passed) &<< passed
         let stop = control == 0 ? byteCount : first &+ control.trailingZeroBitCount
-        let early = firstColon(from: start, before: Swift.min(stop, rest))
+        let early = colonInSteps(from: start, before: Swift.min(stop, rest))
         if early >= 0 { return (early, stop) }
         let begun = UInt32(truncatingIfNeeded: Swift.min(Swift.max(start &- first, 0), 16))
         let late = (colons &>> begun) &<< begun

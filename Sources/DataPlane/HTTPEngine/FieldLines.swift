@@ -7,6 +7,8 @@ struct FieldLines: ~Copyable {
     var hostField = -1
     var upgradeField = -1
     var contentLength: UInt64?
+    /// The length has zeros before it, which another reader might take for octal.
+    var lengthIsPadded = false
     var hasTransferEncoding = false
     var connectionCloses = false
     var connectionKeepsAlive = false
@@ -201,6 +203,7 @@ struct FieldLines: ~Copyable {
                 return .contentLengthInvalid
             }
             contentLength = length
+            lengthIsPadded = value.count > 1 && bytes.byte(at: value.lowerBound) == 0x30
         case .transferEncoding:
             guard !hasTransferEncoding else { return .transferEncodingDuplicate }
             hasTransferEncoding = true

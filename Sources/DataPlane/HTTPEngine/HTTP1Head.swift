@@ -65,7 +65,7 @@ package enum HTTP1Head {
     ) -> HTTP1Fault? {
         head.fieldCount = lines.count
         head.present = lines.present
-        head.hasNominations = lines.hasNominations
+        head.needsRewriting = lines.hasNominations || lines.lengthIsPadded
         head.headByteCount = lines.end
         head.hostField = lines.hostField
         head.upgradeField = lines.upgradeField
@@ -160,7 +160,7 @@ package enum HTTP1Head {
             head.statusLineLength = lineEnd
             head.fieldCount = lines.count
             head.present = lines.present
-            head.hasNominations = lines.hasNominations
+            head.needsRewriting = lines.hasNominations || lines.lengthIsPadded
             head.headByteCount = lines.end
             head.upgradeField = lines.upgradeField
             head.hasUpgrade = lines.connectionUpgrades && lines.upgradeField >= 0

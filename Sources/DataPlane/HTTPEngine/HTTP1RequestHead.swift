@@ -50,15 +50,17 @@ package struct HTTP1RequestHead: BitwiseCopyable, Sendable, Equatable {
     package var fieldCount = 0
     /// The names among the fields that the parser notes: those up to `x-request-id`.
     package var present = HeaderMask()
-    /// `Connection` names fields of its own.
-    package var hasNominations = false
+    /// Some field must not stand in another message as it came: `Connection` names it, or it is a
+    /// length with zeros before it.
+    package var needsRewriting = false
     /// Bytes of the head with its final empty line.
     package var headByteCount = 0
 
-    /// Whether request line and fields, `Host` among them, may stand in another request as they are.
+    /// Whether request line and fields, `Host` among them, may stand in another request as they
+    /// are.
     var isVerbatim: Bool {
         targetForm == .origin && minorVersion == 1 && methodOffset == 0 && hostField >= 0
-            && !hasNominations
+            && !needsRewriting
     }
 }
 

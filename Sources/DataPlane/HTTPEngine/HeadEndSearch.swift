@@ -1,5 +1,5 @@
-/// Looks for the end of a head that arrives in pieces, each byte once: an empty line, or a byte that
-/// the parser is sure to refuse.
+/// Looks for the end of a head that arrives in pieces, each byte once: an empty line, or a byte
+/// that the parser is sure to refuse.
 struct HeadEndSearch: BitwiseCopyable {
     private enum State: UInt8, BitwiseCopyable {
         case inactive, text, lineReturn, lineEnd, lastReturn

@@ -1,5 +1,5 @@
-/// A header field name the engine knows. The first ones, up to `x-request-id`, decide how a message is
-/// framed, routed and passed on.
+/// A header field name the engine knows. The first ones, up to `x-request-id`, decide how a message
+/// is framed, routed and passed on.
 package enum HeaderID: UInt8, BitwiseCopyable, Sendable, CaseIterable {
     /// Any other name; its text is in the buffer.
     case other
@@ -148,8 +148,8 @@ package enum HeaderID: UInt8, BitwiseCopyable, Sendable, CaseIterable {
     /// `access-control-allow-origin`.
     case accessControlAllowOrigin
 
-    /// Whether the head parser must look at more than the name: it is unknown, frames the message, is
-    /// meant for one hop, or its presence is asked for. These come first.
+    /// Whether the head parser must look at more than the name: it is unknown, frames the message,
+    /// is meant for one hop, or its presence is asked for. These come first.
     @inline(__always)
     var isNoted: Bool { rawValue <= HeaderID.xRequestID.rawValue }
 

@@ -36,6 +36,7 @@
     package func truncate(to count: Int) {
         precondition(count >= 0 && count <= self.count)
         self.count = count
+        overflowed = false
     }
 
     /// The written bytes from `start` on.

@@ -43,8 +43,7 @@ package struct Handle<Element>: Equatable, BitwiseCopyable, Sendable {
         self.capacity = capacity
         unsafe elements = .allocate(capacity: capacity)
         unsafe generations = .allocate(capacity: capacity)
-        unsafe generations.initialize(repeating: 0, count: capacity)
-        unsafe generations[0] = 2
+        unsafe generations.initialize(repeating: 2, count: capacity)
         unsafe free = .allocate(capacity: capacity)
     }
 
@@ -92,8 +91,8 @@ package struct Handle<Element>: Equatable, BitwiseCopyable, Sendable {
         return false
     }
 
-    /// A slot is free while its generation is even, and every handle given out has an odd one. `none`
-    /// has 0, which the slot it names never has.
+    /// A slot is free while its generation is even, and every handle given out has an odd one.
+    /// `none` has 0, which no slot ever has.
     @inline(__always)
     private func isLive(_ handle: Handle<Element>) -> Bool {
         let slot = Int(UInt32(bitPattern: handle.index))

@@ -2,10 +2,13 @@ import Addressing
 
 /// One worker's access log: lines of JSON gathered into blocks and handed to the writer's thread.
 final class AccessLog {
-    /// The longest line: paths and names beyond it are cut.
-    private static let lineByteLimit = 8_192
+    /// Room for the longest line: every text in it is cut, and a path may be escaped to six times as
+    /// much.
+    private static let lineByteLimit = 24_576
     /// The longest text of one field that comes from outside.
     static let textByteLimit = 2_048
+    /// Bytes of a route's name as it is written.
+    static let nameByteLimit = 4_096
     /// Text waits no longer than this before it is handed over, nanoseconds.
     private static let delayNanoseconds: UInt64 = 100_000_000
 
@@ -25,10 +28,23 @@ final class AccessLog {
     }
 
     /// Makes room for a line.
+    ///
+    /// - Returns: where it begins.
     @inline(__always)
-    func begin(nowNanoseconds: UInt64) {
+    func begin(nowNanoseconds: UInt64) -> Int {
         if text.count + AccessLog.lineByteLimit > text.capacity { handOver() }
         if text.count == 0 { oldestNanoseconds = nowNanoseconds }
+        return text.count
+    }
+
+    /// Ends a line; one that did not fit after all is taken back, never left in part.
+    ///
+    /// - Returns: whether it stands.
+    @inline(__always)
+    func end(from start: Int) -> Bool {
+        guard text.overflowed else { return true }
+        text.truncate(to: start)
+        return false
     }
 
     /// Hands text over that has waited long enough.
@@ -101,6 +117,13 @@ final class AccessLog {
             threshold *= 10
         }
         target.append(decimal: value)
+    }
+
+    /// Writes a token (RFC 9110 section 5.6.2), which needs no escapes, cut at `textByteLimit`.
+    @inline(__always)
+    func append(token bytes: RawSpan, _ range: Range<Int>) {
+        if range.count > AccessLog.textByteLimit { cutCount &+= 1 }
+        text.append(bytes, range.prefix(AccessLog.textByteLimit))
     }
 
     /// Writes some bytes from outside as the inside of a JSON string (RFC 8259 section 7), cut at

@@ -7,7 +7,8 @@ package enum EngineCounter: Int, CaseIterable, Sendable {
     case headerTimeouts, idleTimeouts, bodyTimeouts, sendTimeouts, connectTimeouts
     case upstreamTimeouts, poolIdleTimeouts
     case blockedConnections, dryRunBlockedConnections
-    case partialHeadBytes, staleHandles, logLines, filterOverruns, filterErrors, bodyLimitHits
+    case partialHeadBytes, staleHandles, logLines, logLinesDropped
+    case filterOverruns, filterErrors, bodyLimitHits
     case startLineLimitHits, fieldLineLimitHits, fieldCountLimitHits, announcedBodyLimitHits
     case chunkExtensionLimitHits, trailerLimitHits, connectionOptionLimitHits
     case editedTextLimitHits, editedFieldLimitHits, headerOperationLimitHits
@@ -36,6 +37,7 @@ package enum EngineCounter: Int, CaseIterable, Sendable {
         case .partialHeadBytes: "martlet_http_partial_head_bytes_total"
         case .staleHandles: "martlet_stale_handles_total"
         case .logLines: "martlet_access_log_lines_total"
+        case .logLinesDropped: "martlet_access_log_lines_dropped_total"
         case .filterErrors: "martlet_filter_errors_total"
         case .responsesWithoutStatus: "martlet_http_responses_aborted_total"
         case .responses1xx: "martlet_http_responses_1xx_total"

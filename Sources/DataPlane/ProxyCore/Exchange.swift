@@ -52,8 +52,6 @@ package struct Exchange: BitwiseCopyable {
         static let buffering = Flags(rawValue: 1 << 6)
         /// The response is a local reply.
         static let local = Flags(rawValue: 1 << 7)
-        /// The response carries no body, whatever its head says.
-        static let bodyless = Flags(rawValue: 1 << 8)
         /// The head has been handed to an upstream connection.
         static let dispatched = Flags(rawValue: 1 << 9)
         /// A filter of the chain wants the response.

@@ -45,7 +45,6 @@ extension HTTPProxy {
             cluster: exchanges[exchange].action.cluster
         )
         guard accessLog.isKept else { return }
-        counters.count(.logLines)
         writeLogLine(exchange, accessLog)
     }
 
@@ -118,7 +117,7 @@ extension HTTPProxy {
         }
         reserveGathered(for: downstream)
         appendReplyHead(reply, closes: connections[downstream].flags.contains(.closesAfterExchange))
-        gathered.append(body)
+        body.withRawSpan { write(downstream, $0) }
         finish(exchange)
     }
 

@@ -5,13 +5,13 @@ extension HTTPProxy {
     func writeLogLine(_ exchange: ExchangeHandle, _ log: AccessLog) {
         let state = exchanges[exchange]
         let bytes = headBytes(exchange)
-        log.begin(nowNanoseconds: loop.nowNanoseconds)
+        let start = log.begin(nowNanoseconds: loop.nowNanoseconds)
         let text = log.text
         let age = loop.nowNanoseconds &- state.startNanoseconds
         text.append("{\"start_time\":\"")
         log.append(time: loop.network.wallNanoseconds() &- age)
         text.append("\",\"method\":\"")
-        text.append(bytes, state.head.methodRange)
+        log.append(token: bytes, state.head.methodRange)
         text.append("\",\"path\":\"")
         log.append(escaped: bytes, state.head.pathRange)
         text.append("\",\"protocol\":\"")
@@ -51,14 +51,14 @@ extension HTTPProxy {
             appendReplier(exchange, log)
         }
         text.append(",\"source_identity\":null,\"destination_identity\":null}\n")
+        counters.count(log.end(from: start) ? .logLines : .logLinesDropped)
     }
 
     /// A line for a request whose head could not be read.
     func logRefusal(_ handle: ConnectionHandle, status: UInt16) {
         let log = accessLog
         guard log.isKept else { return }
-        counters.count(.logLines)
-        log.begin(nowNanoseconds: loop.nowNanoseconds)
+        let start = log.begin(nowNanoseconds: loop.nowNanoseconds)
         let text = log.text
         text.append("{\"start_time\":\"")
         log.append(time: loop.network.wallNanoseconds())
@@ -73,6 +73,7 @@ extension HTTPProxy {
         text.append(",\"x_request_id\":\"\",\"downstream_remote_address\":\"")
         text.append(address: connections[handle].peer)
         text.append("\",\"plugin\":null,\"source_identity\":null,\"destination_identity\":null}\n")
+        counters.count(log.end(from: start) ? .logLines : .logLinesDropped)
     }
 
     @inline(__always)
@@ -122,7 +123,7 @@ extension HTTPProxy {
         let isUnchanged = exchanges[exchange].head.verbatimByteCount > 0
         if !isUnchanged || exchanges[exchange].head.present.contains(.xRequestID) {
             let fields = headFields(exchange)
-            for index in fields.indices where fields[index].id == .xRequestID {
+            for index in fields.indices where fields[index].isRequestID {
                 log.append(escaped: bytes, fields[index].valueRange, byteLimit: 128)
                 return
             }

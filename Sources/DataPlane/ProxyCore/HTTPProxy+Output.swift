@@ -66,11 +66,19 @@ extension HTTPProxy {
             let run = received.bytes(passing.lowerBound, passing.upperBound &- passing.lowerBound)
             passing = 0..<0
             sendAtOnce(run)
+        } else if gathered.overflowed {
+            breakOverflown()
+            gathered.reset()
         } else if gathered.count > 0 {
             sendAtOnce(gathered.bytes())
             gathered.reset()
         }
         gathering = .none
+    }
+
+    private func breakOverflown() {
+        counters.count(.bufferLimitHits)
+        if connections.contains(gathering) { markBroken(gathering) }
     }
 
     /// Sends bytes on `gathering`, by the short way when nothing stands before them.
@@ -88,8 +96,14 @@ extension HTTPProxy {
         sendPlain(handle, bytes.extracting(max(sent, 0)..<bytes.byteCount), RawSpan())
     }
 
+    /// Sends what has been gathered, and bytes behind it. Gathered bytes that did not fit are a broken
+    /// message: the connection goes no further.
     private func sendGathered(and bytes: RawSpan) {
-        send(gathering, gathered.bytes(), bytes)
+        if gathered.overflowed {
+            breakOverflown()
+        } else {
+            send(gathering, gathered.bytes(), bytes)
+        }
         gathered.reset()
     }
 

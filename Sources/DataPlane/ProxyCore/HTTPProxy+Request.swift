@@ -356,6 +356,9 @@ extension HTTPProxy {
 }
 
 extension HeaderField {
+    /// Whether it is a request id that is meant to go on.
+    var isRequestID: Bool { id == .xRequestID && !flags.contains(.hopByHop) }
+
     /// Whether the field has a name; compared by id where both are known, else by text without
     /// regard to case.
     func isNamed(_ id: HeaderID, _ name: RawSpan, in bytes: RawSpan) -> Bool {

@@ -104,7 +104,7 @@ extension HTTPProxy {
         gathered.append("x-request-id: ")
         let isUnchanged = exchanges[exchange].head.verbatimByteCount > 0
         if !isUnchanged || exchanges[exchange].head.present.contains(.xRequestID) {
-            for index in fields.indices where fields[index].id == .xRequestID {
+            for index in fields.indices where fields[index].isRequestID {
                 gathered.append(bytes, fields[index].valueRange)
                 gathered.append("\r\n")
                 return

@@ -218,7 +218,7 @@ extension HTTPProxy {
     @inline(__always)
     private func passesVerbatim(_ exchange: ExchangeHandle, _ head: HTTP1ResponseHead) -> Bool {
         guard case .length = head.framing else { return false }
-        return head.minorVersion == 1 && !head.hasNominations
+        return head.minorVersion == 1 && head.reasonOffset == 13 && !head.needsRewriting
             && exchanges[exchange].action.responseOperationCount == 0
             && head.present.isDisjoint(with: HeaderID.hopByHop)
     }

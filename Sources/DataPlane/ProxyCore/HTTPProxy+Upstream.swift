@@ -305,8 +305,8 @@ extension HTTPProxy {
         setDeadline(handle, timeouts.poolIdle)
     }
 
-    @inline(__always)
-    private func unlinkIdle(_ handle: ConnectionHandle) {
+    /// Takes a connection out of its endpoint's list of idle ones.
+    func unlinkIdle(_ handle: ConnectionHandle) {
         let slot = connections[handle].endpoint
         let next = connections[handle].poolNext
         let previous = connections[handle].poolPrevious
@@ -326,7 +326,6 @@ extension HTTPProxy {
 
     /// Closes an idle connection.
     func retireIdle(_ handle: ConnectionHandle) {
-        unlinkIdle(handle)
         close(handle)
     }
 

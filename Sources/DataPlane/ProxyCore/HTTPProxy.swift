@@ -224,6 +224,7 @@ package final class HTTPProxy: EventHandler {
             passing = 0..<0
             gathering = .none
         }
+        if connections[handle].flags.contains(.pooled) { unlinkIdle(handle) }
         closeSessions(handle)
         loop.network.close(connections[handle].fd)
         connections[handle].input.clear(pool)

@@ -1,5 +1,6 @@
-/// The hash of the view's tables. Paths are folded in byte by byte (FNV-1a of 64 bits), so that every
-/// prefix of a path has its hash on the way; host names eight bytes at a time. Keys come from the operator; a request only looks up.
+/// The hash of the view's tables. Paths are folded in byte by byte (FNV-1a of 64 bits), so that
+/// every prefix of a path has its hash on the way; host names eight bytes at a time. Keys come from
+/// the operator; a request only looks up.
 struct RouteHash: BitwiseCopyable {
     private(set) var value: UInt64 = 0xcbf2_9ce4_8422_2325
 

@@ -1,5 +1,5 @@
-/// A host as it was asked for and what was found: the next request for it takes one look, whether it
-/// was found by its name, by a wildcard or not at all, and whatever its case and port.
+/// A host as it was asked for and what was found: the next request for it takes one look, whether
+/// it was found by its name, by a wildcard or not at all, and whatever its case and port.
 struct HostMemo: BitwiseCopyable {
     /// Memos of a view.
     static let count = 64

@@ -143,7 +143,7 @@ struct RoutingViewBuilder {
     /// A name as the inside of a JSON string, as the access log writes it.
     private static func escaped(_ name: String) -> String {
         var text = ""
-        for byte in name.utf8 {
+        for byte in name.utf8.prefix(AccessLog.nameByteLimit / 6) {
             if ByteScan.isEscaped(byte) {
                 let digits = String(byte, radix: 16)
                 text += digits.utf8.count == 1 ? "\\u000\(digits)" : "\\u00\(digits)"
