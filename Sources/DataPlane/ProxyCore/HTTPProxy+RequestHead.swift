@@ -199,6 +199,7 @@ extension HTTPProxy {
         }
     }
 
+    @inline(__always)
     func endRequestBody(_ exchange: ExchangeHandle) {
         let upstream = exchanges[exchange].upstream
         guard exchanges[exchange].head.framing == .chunked, connections.contains(upstream) else {

@@ -428,6 +428,7 @@ extension HTTPProxy {
     }
 
     /// Lets go of the endpoint, and ends what has been sent to the client.
+    @inline(__always)
     func concludeResponse(_ exchange: ExchangeHandle) {
         exchanges[exchange].flags.insert(.responseEnded)
         releaseUpstream(exchange)

@@ -306,6 +306,7 @@ extension HTTPProxy {
     }
 
     /// Takes a connection out of its endpoint's list of idle ones.
+    @inline(__always)
     func unlinkIdle(_ handle: ConnectionHandle) {
         let slot = connections[handle].endpoint
         let next = connections[handle].poolNext
