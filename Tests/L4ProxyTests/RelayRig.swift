@@ -37,6 +37,9 @@ final class RelayRig {
         }
     }
 
+    /// A loop and its handlers hold each other.
+    deinit { loop.dispose() }
+
     /// - Parameter listens: which of the endpoints are there.
     init(
         _ shares: [RelayShare],

@@ -34,6 +34,9 @@ final class PluginRig {
         }
     }
 
+    /// A loop and its handlers hold each other.
+    deinit { loop.dispose() }
+
     init(_ registry: PluginRegistry = .shipped) throws {
         network = SimulatedNetwork(seed: 1)
         network.advance(nanoseconds: 1_000_000_000)

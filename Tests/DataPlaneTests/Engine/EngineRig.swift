@@ -38,6 +38,9 @@ final class EngineRig {
         }
     }
 
+    /// A loop and its handlers hold each other.
+    deinit { loop.dispose() }
+
     /// - Parameter dead: endpoints that refuse connections.
     init(
         endpointCount: Int = 1,

@@ -32,6 +32,9 @@ final class ProxyRig {
         }
     }
 
+    /// A loop and its handlers hold each other.
+    deinit { loop.dispose() }
+
     init(
         _ filters: [Filter] = [],
         limits: EngineLimits = EngineLimits(),

@@ -25,6 +25,9 @@ final class ProxySimulation {
     private(set) var outcome = Outcome()
     private var nextRequest = 0
 
+    /// A loop and its handlers hold each other.
+    deinit { loop.dispose() }
+
     init(seed: UInt64, limits: EngineLimits = EngineLimits()) throws {
         network = SimulatedNetwork(seed: seed)
         loop = try EventLoop(network: Network(simulation: network))
