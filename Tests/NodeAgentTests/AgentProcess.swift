@@ -29,9 +29,9 @@ struct AgentProcess {
         try FileSystem.replace("\(directory)/\(name)", with: Array(text.utf8))
     }
 
-    /// Runs a command of the binary.
+    /// Runs a command of the binary, for a minute at most.
     func martlet(_ arguments: String) -> Command.Outcome {
-        Command.run("\(AgentProcess.binary) \(arguments)")
+        Command.run("timeout 60 \(AgentProcess.binary) \(arguments)")
     }
 
     /// Asks the socket; the first line is the status code, the rest the body.
