@@ -194,6 +194,31 @@ import Testing
         return Answer(listener: answer.listener, action: number)
     }
 
+    /// Two rules of one path that both match, the one that must give way first.
+    @Test(arguments: [
+        (HTTPMatch(), HTTPMatch(method: "GET")),
+        (HTTPMatch(headers: [one]), HTTPMatch(headers: [one, two])),
+        (HTTPMatch(), HTTPMatch(headers: [one])),
+        (HTTPMatch(queryParameters: [q]), HTTPMatch(queryParameters: [q, r])),
+        (HTTPMatch(headers: [one], queryParameters: [q, r]), HTTPMatch(headers: [one, two])),
+        (HTTPMatch(headers: [one, two], queryParameters: [q, r]), HTTPMatch(method: "GET")),
+        (HTTPMatch(path: .prefix("")), HTTPMatch(path: .prefix("/a"))),
+        (HTTPMatch(path: .prefix("/a/b"), method: "GET"), HTTPMatch(path: .exact("/a/b"))),
+    ])
+    func theMoreSpecificOfTwoRulesTakesTheRequest(general: HTTPMatch, specific: HTTPMatch) throws {
+        let rules = [general, specific].enumerated().map { number, match in
+            EngineRule(match: match, action: EngineAction(routeName: "\(number)", backends: []))
+        }
+        let view = view(of: [EngineHost(pattern: .any, listener: 0, rules: rules)])
+        let asked = Asked(path: "/a/b?q=2&r=3", headers: [Self.one, Self.two])
+        #expect(named(try #require(try ask(view, asked)), view).action == 1)
+    }
+
+    private static let one = NamedValue("x-one", "1")
+    private static let two = NamedValue("x-two", "2")
+    private static let q = NamedValue("q", "2")
+    private static let r = NamedValue("r", "3")
+
     @Test func whatIsRememberedOfOneViewIsNotOfTheNext() throws {
         func rules(_ name: String) -> [EngineRule] {
             let action = EngineAction(routeName: name, backends: [])
