@@ -223,6 +223,9 @@ import Testing
         #expect(throws: BlockRefusal.superseded) {
             try shield.engine.addBlock(ShieldFixture.block())
         }
+        #expect(throws: BlockRefusal.superseded) {
+            try shield.engine.removeBlock(source: ShieldFixture.block().source)
+        }
         let faults = shield.engine.apply(ShieldFixture.desired(), version: 2)
         #expect(faults == [XDPEngine.supersededFault])
         #expect(shield.engine.status().appliedVersion == 1)

@@ -134,17 +134,6 @@ extension RawSpan {
         return position < byteCount ? position : byteCount
     }
 
-    /// Whether a byte stands anywhere at or after `start`.
-    @inline(__always)
-    func contains(_ wanted: UInt8, from start: Int) -> Bool {
-        var position = start
-        while position < byteCount {
-            if ByteScan.equal(word(at: position), to: wanted) != 0 { return true }
-            position += 8
-        }
-        return false
-    }
-
     /// Whether the range equals `text`, which is lower case, without regard to ASCII case.
     func equalsIgnoringCase(_ offset: Int, _ count: Int, _ text: StaticString) -> Bool {
         guard count == text.utf8CodeUnitCount else { return false }

@@ -76,12 +76,21 @@ actor BlockService {
         await tellDesks { $0.add(block) }
     }
 
-    /// Lifts every block of a source.
+    /// Lifts every block of a source. One that the packet layer could not lift still holds: that is
+    /// refused with the reason, and nothing is forgotten.
     func remove(_ source: IPPrefix) async -> OperatorBlockOutcome {
+        var isFound = false
+        do throws(BlockRefusal) {
+            let lifted = try engine.removeBlock(source: source)
+            isFound = !lifted.isEmpty
+        } catch .off {
+            // Blocks are in user space alone.
+        } catch {
+            return .refused("expected to lift the blocks of \(source), found \(error)")
+        }
         let known = userspace.count
         userspace.removeAll { $0.source == source }
-        var isFound = userspace.count < known
-        if let lifted = try? engine.removeBlock(source: source), !lifted.isEmpty { isFound = true }
+        if userspace.count < known { isFound = true }
         await tellDesks { $0.remove(source) }
         return isFound ? .done : .absent
     }
