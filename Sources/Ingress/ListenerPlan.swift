@@ -96,10 +96,20 @@ package struct ListenerPlan: Sendable {
             where hosts[pattern] == nil {
                 let rules = EngineContribution.rules(of: routes, plugins: listener.plugins)
                 contribution.addClusters(of: rules, from: snapshot)
-                hosts[pattern] = .init(pattern: pattern, listener: name, rules: rules)
+                hosts[pattern] = .init(
+                    pattern: pattern,
+                    listener: name,
+                    rules: rules,
+                    settings: listener.settings
+                )
             }
             if hosts[listener.host] == nil {
-                hosts[listener.host] = .init(pattern: listener.host, listener: name, rules: [])
+                hosts[listener.host] = .init(
+                    pattern: listener.host,
+                    listener: name,
+                    rules: [],
+                    settings: listener.settings
+                )
             }
             for key in listener.certificates {
                 certificates[port, default: []].append(.init(host: listener.host, key: key))
@@ -109,7 +119,8 @@ package struct ListenerPlan: Sendable {
             isEdge: true,
             hosts: hosts.values.sorted { $0.pattern.description < $1.pattern.description },
             listener: listeners[0].id.description,
-            plugins: listeners[0].plugins
+            plugins: listeners[0].plugins,
+            settings: listeners[0].settings
         )
     }
 

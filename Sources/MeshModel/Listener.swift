@@ -98,6 +98,8 @@ package struct Listener: Equatable, Sendable {
     package var attachments: [Attachment]
     /// Gateway-level plugins: those of the Gateway, overridden by name by those of the listener.
     package var plugins: [PluginBinding]
+    /// What its policies set.
+    package var settings: ListenerSettings
 
     /// Makes a listener.
     package init(
@@ -108,7 +110,8 @@ package struct Listener: Equatable, Sendable {
         host: HostPattern = .any,
         certificates: [ObjectKey] = [],
         attachments: [Attachment] = [],
-        plugins: [PluginBinding] = []
+        plugins: [PluginBinding] = [],
+        settings: ListenerSettings = ListenerSettings()
     ) {
         self.id = id
         self.addresses = addresses
@@ -118,6 +121,7 @@ package struct Listener: Equatable, Sendable {
         self.certificates = certificates
         self.attachments = attachments
         self.plugins = plugins
+        self.settings = settings
     }
 }
 

@@ -96,6 +96,23 @@ package struct RouteBackend: Hashable, Sendable {
     }
 }
 
+/// A backend that gets a copy of requests (`RequestMirror`, GEP-3171).
+package struct RouteMirror: Hashable, Sendable {
+    /// Where copies go.
+    package var target: RouteBackend.Target
+    /// The copied share of requests, a numerator over `denominator`.
+    package var numerator: UInt32
+    /// Above 0.
+    package var denominator: UInt32
+
+    /// Makes a mirror; by default of every request.
+    package init(target: RouteBackend.Target, numerator: UInt32 = 100, denominator: UInt32 = 100) {
+        self.target = target
+        self.numerator = numerator
+        self.denominator = denominator
+    }
+}
+
 /// One rule of an HTTPRoute.
 package struct HTTPRouteRule: Equatable, Sendable {
     /// Any of these must hold; never empty.
@@ -110,6 +127,10 @@ package struct HTTPRouteRule: Equatable, Sendable {
     package var requestTimeout: Duration?
     /// One try, from sending to the response's end; `nil`: the default, zero: none.
     package var backendRequestTimeout: Duration?
+    /// What is tried again; `nil`: by each cluster's settings.
+    package var retries: RetrySettings?
+    /// Backends that get a copy of requests and whose answers nobody sees.
+    package var mirrors: [RouteMirror]
     /// Why the rule as a whole answers 500 (a filter that cannot be honoured), else `nil`.
     package var fault: String?
 
@@ -121,6 +142,8 @@ package struct HTTPRouteRule: Equatable, Sendable {
         backends: [RouteBackend] = [],
         requestTimeout: Duration? = nil,
         backendRequestTimeout: Duration? = nil,
+        retries: RetrySettings? = nil,
+        mirrors: [RouteMirror] = [],
         fault: String? = nil
     ) {
         self.matches = matches
@@ -129,6 +152,8 @@ package struct HTTPRouteRule: Equatable, Sendable {
         self.backends = backends
         self.requestTimeout = requestTimeout
         self.backendRequestTimeout = backendRequestTimeout
+        self.retries = retries
+        self.mirrors = mirrors
         self.fault = fault
     }
 }

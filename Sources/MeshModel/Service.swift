@@ -36,10 +36,18 @@ package struct ClusterID: Hashable, Sendable, Comparable, CustomStringConvertibl
 }
 
 /// How an endpoint is chosen.
-package enum BalancingAlgorithm: String, Hashable, Sendable {
+package enum BalancingAlgorithm: String, Hashable, Sendable, CaseIterable {
+    /// In turn, endpoints by weight.
     case roundRobin
-    /// The less loaded of two picked at random.
-    case powerOfTwoChoices
+    /// The one with fewer requests under way of two picked at random.
+    case leastRequest
+    /// The one with the lower product of recent latency and load of two picked at random.
+    case peakEWMA
+    /// By a hash of the request on a ring of points (ketama).
+    case ringHash
+    /// By a hash of the request in a permutation table (Maglev, NSDI 2016).
+    case maglev
+    case random
 }
 
 /// An address that serves a cluster, with its EndpointSlice conditions (KEP-1672).
@@ -86,8 +94,8 @@ package struct Cluster: Equatable, Sendable {
     package let id: ClusterID
     /// What the port speaks.
     package var appProtocol: AppProtocol
-    /// How an endpoint is chosen.
-    package var algorithm: BalancingAlgorithm
+    /// What its policies set.
+    package var settings: BackendSettings
     /// All endpoints, sorted by address, without duplicates.
     package var endpoints: [Endpoint]
 
@@ -95,12 +103,12 @@ package struct Cluster: Equatable, Sendable {
     package init(
         id: ClusterID,
         appProtocol: AppProtocol = .http,
-        algorithm: BalancingAlgorithm = .roundRobin,
+        settings: BackendSettings = BackendSettings(),
         endpoints: [Endpoint] = []
     ) {
         self.id = id
         self.appProtocol = appProtocol
-        self.algorithm = algorithm
+        self.settings = settings
         self.endpoints = endpoints
     }
 

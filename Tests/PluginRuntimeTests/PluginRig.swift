@@ -69,7 +69,6 @@ final class PluginRig {
         else { return }
         configuration.clusters[cluster] = EngineCluster(
             name: id.description,
-            algorithm: .roundRobin,
             endpoints: [endpoint]
         )
         slots.sweep()

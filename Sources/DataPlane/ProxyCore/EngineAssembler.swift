@@ -26,9 +26,18 @@ package struct EngineContribution: Sendable {
         package var listener: String
         /// The plugins whose filters hear of protocol abuse.
         package var plugins: [PluginBinding]
+        /// What its policies set for connections.
+        package var settings: ListenerSettings
 
         /// Makes an entry point.
-        package init(isEdge: Bool, hosts: [Host], listener: String, plugins: [PluginBinding] = []) {
+        package init(
+            isEdge: Bool,
+            hosts: [Host],
+            listener: String,
+            plugins: [PluginBinding] = [],
+            settings: ListenerSettings = ListenerSettings()
+        ) {
+            self.settings = settings
             self.isEdge = isEdge
             self.hosts = hosts
             self.listener = listener
@@ -44,9 +53,17 @@ package struct EngineContribution: Sendable {
         package var listener: String
         /// Its rules.
         package var rules: [Rule]
+        /// What its listener's policies set.
+        package var settings: ListenerSettings
 
         /// Makes a virtual host.
-        package init(pattern: HostPattern, listener: String, rules: [Rule]) {
+        package init(
+            pattern: HostPattern,
+            listener: String,
+            rules: [Rule],
+            settings: ListenerSettings = ListenerSettings()
+        ) {
+            self.settings = settings
             self.pattern = pattern
             self.listener = listener
             self.rules = rules
@@ -193,7 +210,7 @@ package actor EngineAssembler {
         }
         configuration.clusters[slot] = EngineCluster(
             name: id.description,
-            algorithm: cluster.algorithm,
+            settings: cluster.settings,
             endpoints: endpoints
         )
     }
@@ -214,11 +231,13 @@ package actor EngineAssembler {
                 EngineHost(
                     pattern: host.pattern,
                     listener: listenerSlot(host.listener),
-                    rules: host.rules.map(rule)
+                    rules: host.rules.map(rule),
+                    settings: host.settings
                 )
             },
             listener: listenerSlot(entry.listener),
-            abuseChain: chainIndex(entry.plugins)
+            abuseChain: chainIndex(entry.plugins),
+            settings: entry.settings
         )
     }
 
@@ -242,16 +261,29 @@ package actor EngineAssembler {
                 responseHeaders: rule.rule.responseHeaders,
                 requestTimeout: rule.rule.requestTimeout,
                 backendRequestTimeout: rule.rule.backendRequestTimeout,
-                chain: chainIndex(rule.plugins)
+                chain: chainIndex(rule.plugins),
+                retries: rule.rule.retries,
+                mirrors: rule.rule.fault == nil ? rule.rule.mirrors.map(mirror) : []
             )
         )
     }
 
+    private func mirror(_ mirror: RouteMirror) -> EngineMirror {
+        EngineMirror(
+            cluster: clusterSlot(mirror.target),
+            numerator: mirror.numerator,
+            denominator: mirror.denominator
+        )
+    }
+
+    private func clusterSlot(_ target: RouteBackend.Target) -> Int32 {
+        guard case .cluster(let id) = target else { return -1 }
+        return names.clusters[id] ?? -1
+    }
+
     private func backend(_ backend: RouteBackend) -> EngineBackend {
-        var slot: Int32 = -1
-        if case .cluster(let id) = backend.target { slot = names.clusters[id] ?? -1 }
-        return EngineBackend(
-            cluster: slot,
+        EngineBackend(
+            cluster: clusterSlot(backend.target),
             weight: UInt32(clamping: backend.weight),
             requestHeaders: backend.requestHeaders,
             responseHeaders: backend.responseHeaders

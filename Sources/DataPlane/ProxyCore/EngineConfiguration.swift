@@ -25,10 +25,19 @@ package struct EngineEntry: Sendable {
     package var listener: Int32
     /// The chain whose filters hear of protocol abuse at this entry point; -1 for none.
     package var abuseChain: Int32
+    /// What its policies set for connections; virtual hosts may have settings of their own.
+    package var settings: ListenerSettings
 
     /// Makes an entry point.
-    package init(isEdge: Bool, hosts: [EngineHost], listener: Int32 = -1, abuseChain: Int32 = -1) {
+    package init(
+        isEdge: Bool,
+        hosts: [EngineHost],
+        listener: Int32 = -1,
+        abuseChain: Int32 = -1,
+        settings: ListenerSettings = ListenerSettings()
+    ) {
         self.isEdge = isEdge
+        self.settings = settings
         self.hosts = hosts
         self.listener = listener
         self.abuseChain = abuseChain
@@ -43,9 +52,17 @@ package struct EngineHost: Sendable {
     package var listener: Int32
     /// Rules; the compiler sorts them by precedence and keeps this order among equals.
     package var rules: [EngineRule]
+    /// What its listener's policies set.
+    package var settings: ListenerSettings
 
     /// Makes a virtual host.
-    package init(pattern: HostPattern, listener: Int32, rules: [EngineRule]) {
+    package init(
+        pattern: HostPattern,
+        listener: Int32,
+        rules: [EngineRule],
+        settings: ListenerSettings = ListenerSettings()
+    ) {
+        self.settings = settings
         self.pattern = pattern
         self.listener = listener
         self.rules = rules
@@ -84,6 +101,10 @@ package struct EngineAction: Sendable {
     package var backendRequestTimeout: Duration?
     /// The filter chain, an index into the chains handed over with the view; -1: none.
     package var chain: Int32
+    /// What is tried again; `nil`: by each cluster's settings.
+    package var retries: RetrySettings?
+    /// Clusters that get copies.
+    package var mirrors: [EngineMirror]
 
     /// Makes an action.
     package init(
@@ -94,8 +115,12 @@ package struct EngineAction: Sendable {
         responseHeaders: HeaderModifier = HeaderModifier(),
         requestTimeout: Duration? = nil,
         backendRequestTimeout: Duration? = nil,
-        chain: Int32 = -1
+        chain: Int32 = -1,
+        retries: RetrySettings? = nil,
+        mirrors: [EngineMirror] = []
     ) {
+        self.retries = retries
+        self.mirrors = mirrors
         self.routeName = routeName
         self.routeRow = routeRow
         self.backends = backends
@@ -104,6 +129,23 @@ package struct EngineAction: Sendable {
         self.requestTimeout = requestTimeout
         self.backendRequestTimeout = backendRequestTimeout
         self.chain = chain
+    }
+}
+
+/// A cluster that gets a copy of a share of an action's requests.
+package struct EngineMirror: Hashable, Sendable {
+    /// The cluster's slot; -1: the reference is invalid.
+    package var cluster: Int32
+    /// The copied share, a numerator over `denominator`.
+    package var numerator: UInt32
+    /// Above 0.
+    package var denominator: UInt32
+
+    /// Makes a mirror.
+    package init(cluster: Int32, numerator: UInt32 = 100, denominator: UInt32 = 100) {
+        self.cluster = cluster
+        self.numerator = numerator
+        self.denominator = denominator
     }
 }
 
@@ -136,15 +178,19 @@ package struct EngineBackend: Sendable {
 package struct EngineCluster: Sendable {
     /// `namespace/name:port`, for logs and metrics.
     package var name: String
-    /// How an endpoint is chosen.
-    package var algorithm: BalancingAlgorithm
+    /// What its policies set.
+    package var settings: BackendSettings
     /// Usable endpoints.
     package var endpoints: [EngineEndpoint]
 
     /// Makes a cluster.
-    package init(name: String, algorithm: BalancingAlgorithm, endpoints: [EngineEndpoint]) {
+    package init(
+        name: String,
+        settings: BackendSettings = BackendSettings(),
+        endpoints: [EngineEndpoint]
+    ) {
         self.name = name
-        self.algorithm = algorithm
+        self.settings = settings
         self.endpoints = endpoints
     }
 }

@@ -40,8 +40,9 @@ extension EngineContribution {
     /// The clusters that some rules name, taken from a snapshot.
     package mutating func addClusters(of rules: [Rule], from snapshot: MeshSnapshot) {
         for rule in rules {
-            for backend in rule.rule.backends {
-                guard case .cluster(let id) = backend.target else { continue }
+            let targets = rule.rule.backends.map(\.target) + rule.rule.mirrors.map(\.target)
+            for target in targets {
+                guard case .cluster(let id) = target else { continue }
                 clusters[id] = snapshot.clusters[id] ?? Cluster(id: id)
             }
         }

@@ -44,7 +44,7 @@ struct RoutingViewBuilder {
         endpoints += cluster.endpoints
         clusters[Int(slot)] = ClusterRow(
             isPresent: true,
-            usesLeastLoaded: cluster.algorithm == .powerOfTwoChoices,
+            usesLeastLoaded: cluster.settings.balancing.algorithm == .leastRequest,
             endpoints: RowRange(first: first, count: Int32(cluster.endpoints.count)),
             name: intern(cluster.name)
         )

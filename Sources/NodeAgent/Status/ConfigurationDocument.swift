@@ -182,7 +182,7 @@ struct ConfigurationDocument {
         json.object { json in
             json.string("name", cluster.id.description)
             json.string("protocol", "\(cluster.appProtocol)")
-            json.string("algorithm", cluster.algorithm.rawValue)
+            json.string("algorithm", cluster.settings.balancing.algorithm.rawValue)
             json.array("endpoints") { json in
                 for endpoint in cluster.endpoints {
                     json.object { json in

@@ -21,7 +21,9 @@ import Testing
 
     @Test func ofTwoChoicesTheLessLoadedIsTaken() throws {
         let rig = try EngineRig(endpointCount: 2)
-        rig.install(clusters: [[0, 1]], algorithm: .powerOfTwoChoices)
+        var settings = BackendSettings()
+        settings.balancing.algorithm = .leastRequest
+        rig.install(clusters: [[0, 1]], settings: settings)
         _ = rig.connect(sending: EngineRig.get)
         let free = rig.requestCount(0) == 0 ? 0 : 1
         for _ in 0..<8 {

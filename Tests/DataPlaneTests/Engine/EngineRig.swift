@@ -75,7 +75,8 @@ final class EngineRig {
     func install(
         clusters: [[Int]?],
         weights: [UInt32] = [],
-        algorithm: BalancingAlgorithm = .roundRobin,
+        settings: BackendSettings = BackendSettings(),
+        listenerSettings: ListenerSettings = ListenerSettings(),
         match: HTTPMatch = HTTPMatch(),
         host: HostPattern = .any,
         change: (inout EngineAction) -> Void = { _ in }
@@ -92,7 +93,7 @@ final class EngineRig {
             }
             configuration.clusters[slot] = EngineCluster(
                 name: id.description,
-                algorithm: algorithm,
+                settings: settings,
                 endpoints: endpoints.compactMap { slots.endpoint(id, EngineRig.address($0)) }
             )
             backends.append(EngineBackend(cluster: slot, weight: weight))
@@ -106,10 +107,12 @@ final class EngineRig {
                 EngineHost(
                     pattern: host,
                     listener: 0,
-                    rules: [EngineRule(match: match, action: action)]
+                    rules: [EngineRule(match: match, action: action)],
+                    settings: listenerSettings
                 )
             ],
-            listener: 0
+            listener: 0,
+            settings: listenerSettings
         )
         configuration.listenerNames[0] = "ns/gateway/http"
         version += 1

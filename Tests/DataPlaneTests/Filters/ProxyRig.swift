@@ -66,7 +66,6 @@ final class ProxyRig {
         var configuration = EngineConfiguration()
         configuration.clusters[cluster] = EngineCluster(
             name: id.description,
-            algorithm: .roundRobin,
             endpoints: [slot]
         )
         var action = EngineAction(

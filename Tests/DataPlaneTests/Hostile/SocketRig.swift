@@ -74,7 +74,6 @@ final class SocketRig {
         var configuration = EngineConfiguration()
         configuration.clusters[cluster] = EngineCluster(
             name: id.description,
-            algorithm: .roundRobin,
             endpoints: [endpoint]
         )
         let rule = EngineRule(

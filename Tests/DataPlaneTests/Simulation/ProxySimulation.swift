@@ -87,9 +87,11 @@ final class ProxySimulation {
             let endpoints = backends.filter { $0.cluster == number }.compactMap {
                 slots.endpoint(id, $0.address)
             }
+            var settings = BackendSettings()
+            settings.balancing.algorithm = number % 2 == 0 ? .roundRobin : .leastRequest
             configuration.clusters[slot] = EngineCluster(
                 name: id.description,
-                algorithm: number % 2 == 0 ? .roundRobin : .powerOfTwoChoices,
+                settings: settings,
                 endpoints: endpoints
             )
             rules.append(
