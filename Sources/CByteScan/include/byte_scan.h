@@ -51,6 +51,30 @@ static inline uint32_t bytescan_notable(const void *bytes) {
     return bytescan_mask((v == '?') | (v == '.') | (v == '%') | (v == '\\'));
 }
 
+/* Whether count bytes are the same. The last 16 overlap those before them. */
+static inline int bytescan_equal(const void *left, const void *right, long count) {
+    const char *a = left, *b = right;
+    if (count < 16) return __builtin_memcmp(a, b, (unsigned long)count) == 0;
+    for (long at = 0; at < count - 16; at += 16) {
+        bytescan_vector same = *(const bytescan_vector *)(a + at) ==
+                               *(const bytescan_vector *)(b + at);
+        if (bytescan_mask(same) != 0xffff) return 0;
+    }
+    bytescan_vector same = *(const bytescan_vector *)(a + count - 16) ==
+                           *(const bytescan_vector *)(b + count - 16);
+    return bytescan_mask(same) == 0xffff;
+}
+
+typedef uint32_t bytescan_quad __attribute__((vector_size(16), aligned(1), may_alias));
+
+/* Copies records of 16 bytes, and adds delta to the first two words of each. */
+static inline void bytescan_shift(void *to, const void *from, long count, uint32_t delta) {
+    bytescan_quad add = {delta, delta, 0, 0};
+    for (long at = 0; at < count; at++) {
+        ((bytescan_quad *)to)[at] = ((const bytescan_quad *)from)[at] + add;
+    }
+}
+
 /* Bytes outside 0x20...0x7e, quotes and backslashes: what JSON text must escape, and obs-text. */
 static inline uint32_t bytescan_escaped(const void *bytes) {
     bytescan_vector v = *(const bytescan_vector *)bytes;

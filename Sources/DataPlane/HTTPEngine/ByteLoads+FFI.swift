@@ -193,6 +193,47 @@ extension RawSpan {
     }
 }
 
+extension RawSpan {
+    /// Whether the bytes from `start` begin by those of another span.
+    @inline(__always)
+    func equals(_ start: Int, _ other: RawSpan) -> Bool {
+        precondition(start >= 0 && start &+ other.byteCount <= byteCount)
+        return unsafe withUnsafeBytes { left in
+            unsafe other.withUnsafeBytes { right in
+                unsafe bytescan_equal(
+                    left.baseAddress.unsafelyUnwrapped + start,
+                    right.baseAddress.unsafelyUnwrapped,
+                    other.byteCount
+                ) != 0
+            }
+        }
+    }
+}
+
+extension MutableSpan<HeaderField> {
+    /// Copies fields to the front, with their text `distance` bytes further on.
+    @inline(__always)
+    mutating func copy(
+        _ count: Int,
+        of source: Span<HeaderField>,
+        from start: Int,
+        movedBy distance: UInt32
+    ) {
+        precondition(start >= 0 && count >= 0 && start &+ count <= source.count)
+        precondition(count <= self.count && MemoryLayout<HeaderField>.size == 16)
+        unsafe withUnsafeMutableBytes { target in
+            unsafe source.withUnsafeBytes { fields in
+                unsafe bytescan_shift(
+                    target.baseAddress.unsafelyUnwrapped,
+                    fields.baseAddress.unsafelyUnwrapped + start &* 16,
+                    count,
+                    distance
+                )
+            }
+        }
+    }
+}
+
 extension StaticString {
     /// Lends the text's bytes.
     @inline(__always)

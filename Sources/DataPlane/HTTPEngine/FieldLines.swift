@@ -1,6 +1,6 @@
 /// Reads the field lines of a head and what they say of framing (RFC 9112 section 5, RFC 9110
 /// section 5).
-struct FieldLines: ~Copyable {
+struct FieldLines: BitwiseCopyable {
     var count = 0
     /// Offset after the final empty line, once it was reached.
     var end = 0
@@ -20,7 +20,27 @@ struct FieldLines: ~Copyable {
     typealias Outcome = HTTP1Head.Outcome
 
     /// Reads lines from `start` until the empty one.
+    ///
+    /// - Parameter memos: what was read before and what is to be remembered; `nil` for neither.
+    @inline(__always)
     mutating func read(
+        _ bytes: RawSpan,
+        from start: Int,
+        into fields: inout MutableSpan<HeaderField>,
+        _ limits: HeadLimits,
+        _ memos: FieldMemos? = nil
+    ) -> Outcome {
+        guard let memos, let place = FieldMemos.place(bytes, start) else {
+            return readLines(bytes, from: start, into: &fields, limits)
+        }
+        if memos.recall(place, bytes, start, into: &fields, limits, &self) { return .complete }
+        let outcome = readLines(bytes, from: start, into: &fields, limits)
+        if case .complete = outcome { memos.note(place, bytes, start, fields, self) }
+        return outcome
+    }
+
+    @inline(never)
+    private mutating func readLines(
         _ bytes: RawSpan,
         from start: Int,
         into fields: inout MutableSpan<HeaderField>,

@@ -16,13 +16,15 @@ package enum HTTP1Head {
     /// - Parameters:
     ///   - bytes: what has arrived of the message, from its first byte.
     ///   - fields: receives the field table.
+    ///   - memos: what was read before; `nil` where heads do not come often.
     package static func parseRequest(
         _ bytes: RawSpan,
         into fields: inout MutableSpan<HeaderField>,
-        limits: HeadLimits
+        limits: HeadLimits,
+        memos: FieldMemos? = nil
     ) -> RequestParse {
         var head = HTTP1RequestHead()
-        return switch read(&head, bytes, &fields, limits) {
+        return switch read(&head, bytes, &fields, limits, memos) {
         case .complete: .head(head)
         case .needMore: .needMore
         case .fault(let fault): .fault(fault)
@@ -30,18 +32,21 @@ package enum HTTP1Head {
     }
 
     /// Reads a request's head into `head`, which is a new one.
+    ///
+    /// - Parameter memos: what was read before; `nil` where heads do not come often.
     static func read(
         _ head: inout HTTP1RequestHead,
         _ bytes: RawSpan,
         _ fields: inout MutableSpan<HeaderField>,
-        _ limits: HeadLimits
+        _ limits: HeadLimits,
+        _ memos: FieldMemos? = nil
     ) -> Outcome {
         switch RequestLine.read(bytes, into: &head, limits) {
         case .needMore: return overLimit(bytes, limits) ? .fault(.headTooLarge) : .needMore
         case .fault(let fault): return .fault(fault)
         case .complete(let lineEnd):
             var lines = FieldLines()
-            switch lines.read(bytes, from: lineEnd, into: &fields, limits) {
+            switch lines.read(bytes, from: lineEnd, into: &fields, limits, memos) {
             case .needMore: return overLimit(bytes, limits) ? .fault(.headTooLarge) : .needMore
             case .fault(let fault): return .fault(fault)
             case .complete: break
@@ -58,7 +63,7 @@ package enum HTTP1Head {
 
     private static func conclude(
         _ head: inout HTTP1RequestHead,
-        _ lines: borrowing FieldLines,
+        _ lines: FieldLines,
         _ bytes: RawSpan,
         _ fields: inout MutableSpan<HeaderField>,
         _ limits: HeadLimits
@@ -81,7 +86,7 @@ package enum HTTP1Head {
 
     private static func frame(
         _ head: inout HTTP1RequestHead,
-        _ lines: borrowing FieldLines,
+        _ lines: FieldLines,
         _ limits: HeadLimits
     ) -> HTTP1Fault? {
         if lines.hasTransferEncoding {
@@ -143,14 +148,15 @@ package enum HTTP1Head {
         _ bytes: RawSpan,
         requestIsHead: Bool,
         _ fields: inout MutableSpan<HeaderField>,
-        _ limits: HeadLimits
+        _ limits: HeadLimits,
+        _ memos: FieldMemos? = nil
     ) -> Outcome {
         switch StatusLine.read(bytes, into: &head, limits) {
         case .needMore: return overLimit(bytes, limits) ? .fault(.headTooLarge) : .needMore
         case .fault(let fault): return .fault(fault)
         case .complete(let lineEnd):
             var lines = FieldLines()
-            switch lines.read(bytes, from: lineEnd, into: &fields, limits) {
+            switch lines.read(bytes, from: lineEnd, into: &fields, limits, memos) {
             case .needMore: return overLimit(bytes, limits) ? .fault(.headTooLarge) : .needMore
             case .fault(.expectationUnsupported): return .fault(.fieldValueInvalid)
             case .fault(let fault): return .fault(fault)
@@ -177,7 +183,7 @@ package enum HTTP1Head {
     /// RFC 9112 section 6.3.
     private static func frame(
         _ head: inout HTTP1ResponseHead,
-        _ lines: borrowing FieldLines,
+        _ lines: FieldLines,
         _ requestIsHead: Bool
     ) -> HTTP1Fault? {
         if lines.hasTransferEncoding && lines.contentLength != nil {

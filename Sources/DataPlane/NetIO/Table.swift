@@ -51,3 +51,17 @@
         }
     }
 }
+
+extension Table<UInt8> {
+    /// Some of the bytes.
+    @inline(__always)
+    @_lifetime(immortal)
+    package func bytes(_ start: Int, _ byteCount: Int) -> RawSpan {
+        precondition(start >= 0 && byteCount >= 0 && start &+ byteCount <= count)
+        let span = unsafe RawSpan(
+            _unsafeStart: UnsafeRawPointer(base) + start,
+            byteCount: byteCount
+        )
+        return unsafe _overrideLifetime(span, copying: ())
+    }
+}

@@ -282,7 +282,7 @@ extension HTTPProxy {
         )
         let bytes = received.bytes(start, end - start)
         var head = HTTP1RequestHead()
-        switch HTTP1Head.read(&head, bytes, &fields, limits.head) {
+        switch HTTP1Head.read(&head, bytes, &fields, limits.head, fieldMemos) {
         case .needMore:
             pool.give(block)
             if connections[handle].exchangeCount > 0 && connections[handle].input.isEmpty {

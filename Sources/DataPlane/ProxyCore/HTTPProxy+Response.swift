@@ -111,7 +111,15 @@ extension HTTPProxy {
         var fields = responseFields.mutableSpan
         let isHead = exchanges[exchange].head.method == .head
         var head = HTTP1ResponseHead()
-        switch HTTP1Head.read(&head, bytes, requestIsHead: isHead, &fields, limits.head) {
+        let outcome = HTTP1Head.read(
+            &head,
+            bytes,
+            requestIsHead: isHead,
+            &fields,
+            limits.head,
+            fieldMemos
+        )
+        switch outcome {
         case .needMore:
             beginHeadSearch(handle, bytes)
             return 0

@@ -30,6 +30,8 @@ package final class HTTPProxy: EventHandler {
     let addressScratch = ScratchBuffer(capacity: 64)
     /// Fields of the response in hand.
     let responseFields = Table<HeaderField>(count: 256, repeating: HeaderField())
+    /// Field sections of both sides that were read lately.
+    let fieldMemos = FieldMemos()
     let endpoints: EndpointTable
     /// What this worker counts.
     package let counters = EngineCounters()

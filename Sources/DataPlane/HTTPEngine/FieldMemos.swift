@@ -1,0 +1,103 @@
+/// Field sections that were read lately, with what they held: a peer that asks again with the same
+/// fields, or an endpoint that answers with the same, is understood by one comparison of bytes.
+///
+/// A section is found by a few of its words and compared in full, so that what is recalled is what
+/// reading would have found. One worker owns it.
+package final class FieldMemos {
+    /// How many sections are remembered.
+    private static let count = 64
+    /// Longer sections, and those of more fields, are read each time.
+    static let byteLimit = 1_024
+    static let fieldMax = 24
+    /// Sections below this size are read each time: the words that find them reach so far.
+    private static let byteMin = 64
+    /// Sections in a row that were not recalled, beyond which only each of so many is noted:
+    /// traffic that never repeats itself is not to pay for being remembered.
+    private static let missMax: UInt32 = 32
+
+    private struct Row: BitwiseCopyable {
+        /// 0 for an empty place.
+        var byteCount = 0
+        /// The longest line.
+        var lineByteCount = 0
+        var lines = FieldLines()
+    }
+
+    private let rows = Table<Row>(count: count, repeating: Row())
+    private let text = Table<UInt8>(count: count * byteLimit, repeating: 0)
+    private let fields = Table<HeaderField>(count: count * fieldMax, repeating: HeaderField())
+    private var missCount: UInt32 = 0
+
+    /// Makes an empty set.
+    package init() {}
+
+    /// Where a section that begins at `start` would be; `nil` for a short one.
+    @inline(__always)
+    static func place(_ bytes: RawSpan, _ start: Int) -> Int? {
+        guard bytes.byteCount &- start >= byteMin else { return nil }
+        let first = bytes.word(at: start &+ 8)
+        let second = bytes.word(at: start &+ 24)
+        let third = bytes.word(at: start &+ 40)
+        let fourth = bytes.word(at: start &+ 56)
+        let mixed = (first ^ (second << 29 | second >> 35)) &+ (third << 11 | third >> 53) ^ fourth
+        return Int(truncatingIfNeeded: (mixed &* 0x9e37_79b9_7f4a_7c15) >> 58)
+    }
+
+    /// Finds a section that was noted.
+    ///
+    /// - Returns: whether `lines` and `target` have what was read then.
+    @inline(__always)
+    func recall(
+        _ place: Int,
+        _ bytes: RawSpan,
+        _ start: Int,
+        into target: inout MutableSpan<HeaderField>,
+        _ limits: HeadLimits,
+        _ lines: inout FieldLines
+    ) -> Bool {
+        let byteCount = rows[place].byteCount
+        guard byteCount > 0, byteCount <= bytes.byteCount &- start,
+            bytes.equals(start, text.bytes(place &* FieldMemos.byteLimit, byteCount)),
+            rows[place].lineByteCount <= limits.fieldLineByteLimit,
+            rows[place].lines.count <= min(limits.fieldCountMax, target.count)
+        else { return false }
+        lines = rows[place].lines
+        lines.end = start &+ byteCount
+        target.copy(
+            lines.count,
+            of: fields.span,
+            from: place &* FieldMemos.fieldMax,
+            movedBy: UInt32(truncatingIfNeeded: start)
+        )
+        missCount = 0
+        return true
+    }
+
+    /// Remembers a section that was read.
+    @inline(never)
+    func note(
+        _ place: Int,
+        _ bytes: RawSpan,
+        _ start: Int,
+        _ read: borrowing MutableSpan<HeaderField>,
+        _ lines: FieldLines
+    ) {
+        missCount &+= 1
+        let byteCount = lines.end &- start
+        guard missCount <= FieldMemos.missMax || missCount % FieldMemos.missMax == 0,
+            byteCount <= FieldMemos.byteLimit, lines.count <= FieldMemos.fieldMax
+        else { return }
+        var row = Row(byteCount: byteCount, lines: lines)
+        for index in 0..<lines.count {
+            var field = read[index]
+            row.lineByteCount = max(row.lineByteCount, Int(field.lineLength))
+            field.nameOffset &-= UInt32(truncatingIfNeeded: start)
+            field.valueOffset &-= UInt32(truncatingIfNeeded: start)
+            fields[place &* FieldMemos.fieldMax &+ index] = field
+        }
+        for offset in 0..<byteCount {
+            text[place &* FieldMemos.byteLimit &+ offset] = bytes.byte(at: start &+ offset)
+        }
+        rows[place] = row
+    }
+}
