@@ -5,6 +5,8 @@ struct FieldLines: BitwiseCopyable {
     /// Offset after the final empty line, once it was reached.
     var end = 0
     var hostField = -1
+    /// `Host` is `host[:port]`, or empty.
+    var hostIsValid = false
     var upgradeField = -1
     var contentLength: UInt64?
     /// The length has zeros before it, which another reader might take for octal.
@@ -21,16 +23,16 @@ struct FieldLines: BitwiseCopyable {
 
     /// Reads lines from `start` until the empty one.
     ///
-    /// - Parameter memos: what was read before and what is to be remembered; `nil` for neither.
+    /// - Parameter memos: what was read before and what is to be remembered.
     @inline(__always)
     mutating func read(
         _ bytes: RawSpan,
         from start: Int,
         into fields: inout MutableSpan<HeaderField>,
         _ limits: HeadLimits,
-        _ memos: FieldMemos? = nil
+        _ memos: borrowing FieldMemos
     ) -> Outcome {
-        guard let memos, let place = FieldMemos.place(bytes, start) else {
+        guard let place = memos.place(bytes, start) else {
             return readLines(bytes, from: start, into: &fields, limits)
         }
         if memos.recall(place, bytes, start, into: &fields, limits, &self) { return .complete }
@@ -217,6 +219,7 @@ struct FieldLines: BitwiseCopyable {
         case .host:
             guard hostField < 0 else { return .hostDuplicate }
             hostField = index
+            hostIsValid = RequestLine.isAuthority(bytes, value, mayBeEmpty: true)
         case .contentLength:
             guard contentLength == nil else { return .contentLengthDuplicate }
             guard let length = FieldLines.decimal(bytes, value) else {

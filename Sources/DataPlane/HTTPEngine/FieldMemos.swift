@@ -3,7 +3,7 @@
 ///
 /// A section is found by a few of its words and compared in full, so that what is recalled is what
 /// reading would have found. One worker owns it.
-package final class FieldMemos {
+package struct FieldMemos: ~Copyable {
     /// How many sections are remembered.
     private static let count = 64
     /// Longer sections, and those of more fields, are read each time.
@@ -23,18 +23,26 @@ package final class FieldMemos {
         var lines = FieldLines()
     }
 
-    private let rows = Table<Row>(count: count, repeating: Row())
-    private let text = Table<UInt8>(count: count * byteLimit, repeating: 0)
-    private let fields = Table<HeaderField>(count: count * fieldMax, repeating: HeaderField())
-    private var missCount: UInt32 = 0
+    private let rows: Table<Row>
+    private let text: Table<UInt8>
+    private let fields: Table<HeaderField>
+    /// Sections in a row that were not recalled, in one element.
+    private let missCount = Table<UInt32>(count: 1, repeating: 0)
 
     /// Makes an empty set.
-    package init() {}
+    ///
+    /// - Parameter remembers: `false` for one that stays empty: heads that do not come often.
+    package init(remembers: Bool = true) {
+        let count = remembers ? FieldMemos.count : 0
+        rows = Table(count: count, repeating: Row())
+        text = Table(count: count * FieldMemos.byteLimit, repeating: 0)
+        fields = Table(count: count * FieldMemos.fieldMax, repeating: HeaderField())
+    }
 
     /// Where a section that begins at `start` would be; `nil` for a short one.
     @inline(__always)
-    static func place(_ bytes: RawSpan, _ start: Int) -> Int? {
-        guard bytes.byteCount &- start >= byteMin else { return nil }
+    func place(_ bytes: RawSpan, _ start: Int) -> Int? {
+        guard bytes.byteCount &- start >= FieldMemos.byteMin, rows.count > 0 else { return nil }
         let first = bytes.word(at: start &+ 8)
         let second = bytes.word(at: start &+ 24)
         let third = bytes.word(at: start &+ 40)
@@ -69,7 +77,7 @@ package final class FieldMemos {
             from: place &* FieldMemos.fieldMax,
             movedBy: UInt32(truncatingIfNeeded: start)
         )
-        missCount = 0
+        missCount[0] = 0
         return true
     }
 
@@ -82,9 +90,10 @@ package final class FieldMemos {
         _ read: borrowing MutableSpan<HeaderField>,
         _ lines: FieldLines
     ) {
-        missCount &+= 1
+        missCount[0] &+= 1
+        let misses = missCount[0]
         let byteCount = lines.end &- start
-        guard missCount <= FieldMemos.missMax || missCount % FieldMemos.missMax == 0,
+        guard misses <= FieldMemos.missMax || misses % FieldMemos.missMax == 0,
             byteCount <= FieldMemos.byteLimit, lines.count <= FieldMemos.fieldMax
         else { return }
         var row = Row(byteCount: byteCount, lines: lines)

@@ -16,12 +16,12 @@ package enum HTTP1Head {
     /// - Parameters:
     ///   - bytes: what has arrived of the message, from its first byte.
     ///   - fields: receives the field table.
-    ///   - memos: what was read before; `nil` where heads do not come often.
+    ///   - memos: what was read before.
     package static func parseRequest(
         _ bytes: RawSpan,
         into fields: inout MutableSpan<HeaderField>,
         limits: HeadLimits,
-        memos: FieldMemos? = nil
+        memos: borrowing FieldMemos = FieldMemos(remembers: false)
     ) -> RequestParse {
         var head = HTTP1RequestHead()
         return switch read(&head, bytes, &fields, limits, memos) {
@@ -33,13 +33,13 @@ package enum HTTP1Head {
 
     /// Reads a request's head into `head`, which is a new one.
     ///
-    /// - Parameter memos: what was read before; `nil` where heads do not come often.
+    /// - Parameter memos: what was read before.
     static func read(
         _ head: inout HTTP1RequestHead,
         _ bytes: RawSpan,
         _ fields: inout MutableSpan<HeaderField>,
         _ limits: HeadLimits,
-        _ memos: FieldMemos? = nil
+        _ memos: borrowing FieldMemos
     ) -> Outcome {
         switch RequestLine.read(bytes, into: &head, limits) {
         case .needMore: return overLimit(bytes, limits) ? .fault(.headTooLarge) : .needMore
@@ -81,7 +81,7 @@ package enum HTTP1Head {
             ? !lines.connectionCloses : lines.connectionKeepsAlive && !lines.connectionCloses
         if lines.hasNominations { lines.markNominated(bytes, &fields) }
         if let fault = frame(&head, lines, limits) { return fault }
-        return address(&head, bytes, fields)
+        return address(&head, lines, fields)
     }
 
     private static func frame(
@@ -106,16 +106,14 @@ package enum HTTP1Head {
 
     private static func address(
         _ head: inout HTTP1RequestHead,
-        _ bytes: RawSpan,
+        _ lines: FieldLines,
         _ fields: borrowing MutableSpan<HeaderField>
     ) -> HTTP1Fault? {
         guard head.hostField >= 0 else {
             return head.minorVersion == 1 ? .hostMissing : nil
         }
+        guard lines.hostIsValid else { return .authorityInvalid }
         let host = fields[head.hostField]
-        guard RequestLine.isAuthority(bytes, host.valueRange, mayBeEmpty: true) else {
-            return .authorityInvalid
-        }
         if head.targetForm == .origin || head.targetForm == .asterisk {
             head.authorityOffset = Int(host.valueOffset)
             head.authorityLength = Int(host.valueLength)
@@ -135,7 +133,8 @@ package enum HTTP1Head {
         limits: HeadLimits
     ) -> ResponseParse {
         var head = HTTP1ResponseHead()
-        return switch read(&head, bytes, requestIsHead: requestIsHead, &fields, limits) {
+        let memos = FieldMemos(remembers: false)
+        return switch read(&head, bytes, requestIsHead: requestIsHead, &fields, limits, memos) {
         case .complete: .head(head)
         case .needMore: .needMore
         case .fault(let fault): .fault(fault)
@@ -149,7 +148,7 @@ package enum HTTP1Head {
         requestIsHead: Bool,
         _ fields: inout MutableSpan<HeaderField>,
         _ limits: HeadLimits,
-        _ memos: FieldMemos? = nil
+        _ memos: borrowing FieldMemos
     ) -> Outcome {
         switch StatusLine.read(bytes, into: &head, limits) {
         case .needMore: return overLimit(bytes, limits) ? .fault(.headTooLarge) : .needMore

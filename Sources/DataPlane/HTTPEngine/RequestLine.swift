@@ -15,9 +15,15 @@ enum RequestLine {
             at = 2
         }
         let methodStart = at
-        let space = ByteScan.equal(bytes.word(at: at), to: UInt8(ascii: " "))
-        at += space == 0 ? 0 : ByteScan.firstLane(space)
-        head.method = HTTPMethod.identify(bytes, offset: methodStart, count: at - methodStart)
+        let word = bytes.word(at: at)
+        if UInt32(truncatingIfNeeded: word) == RequestLine.get {
+            head.method = .get
+            at &+= 3
+        } else {
+            let space = ByteScan.equal(word, to: UInt8(ascii: " "))
+            at += space == 0 ? 0 : ByteScan.firstLane(space)
+            head.method = HTTPMethod.identify(bytes, offset: methodStart, count: at - methodStart)
+        }
         if head.method == .other {
             at = methodStart
             while at < bytes.byteCount && ByteScan.isToken(bytes.byte(at: at)) { at += 1 }
@@ -59,7 +65,9 @@ enum RequestLine {
         bytes.byteCount > limits.startLineByteLimit ? .fault(.startLineTooLong) : .needMore
     }
 
-    /// `HTTP/1.1`, the first byte in the lowest bits.
+    /// `GET` and a space, the first byte in the lowest bits.
+    private static let get: UInt32 = 0x2054_4547
+    /// `HTTP/1.1`, likewise.
     private static let http11: UInt64 = 0x312e_312f_5054_5448
 
     @inline(__always)

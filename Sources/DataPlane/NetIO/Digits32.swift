@@ -17,6 +17,14 @@ package struct Digits32: BitwiseCopyable, Sendable {
         )
     }
 
+    /// The same digits with the last eight replaced by those of a number.
+    @inline(__always)
+    package func replacingLast(by value: UInt32) -> Digits32 {
+        Digits32((words.0, words.1, words.2, Digits32.text(value).littleEndian))
+    }
+
+    private init(_ words: (UInt64, UInt64, UInt64, UInt64)) { self.words = words }
+
     /// Eight hexadecimal digits, the most significant in the lowest byte: nibbles are spread to
     /// bytes, then `0` is added, and 39 more where a nibble is above 9.
     @inline(__always)

@@ -93,7 +93,7 @@ extension HTTPProxy {
         )
         var fields = mutableTrailers(annex, side, count: TrailerBlock.fieldMax)
         var lines = FieldLines()
-        switch lines.read(text, from: 0, into: &fields, limits.head) {
+        switch lines.read(text, from: 0, into: &fields, limits.head, fieldMemos) {
         case .complete: break
         case .needMore: return .trailerInvalid
         case .fault(let fault): return fault
