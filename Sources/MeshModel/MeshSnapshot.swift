@@ -25,6 +25,8 @@ package struct MeshSnapshot: Equatable, Sendable {
     package var sourcePolicies: [ObjectKey: SourcePolicy]
     /// Nodes of the cluster.
     package var nodes: [Node]
+    /// The node this agent runs on.
+    package var nodeName: String
     /// Addresses of all known pods: those of this node and endpoint addresses.
     package var podAddresses: Set<IPAddress>
     /// Every object in use or refused.
@@ -43,6 +45,7 @@ package struct MeshSnapshot: Equatable, Sendable {
         consumers = [:]
         sourcePolicies = [:]
         nodes = []
+        nodeName = ""
         podAddresses = []
         objects = [:]
     }

@@ -72,10 +72,13 @@ package struct Node: Hashable, Sendable {
     package var name: String
     /// Its addresses.
     package var addresses: [IPAddress]
+    /// Its zone (label `topology.kubernetes.io/zone`); empty when unknown.
+    package var zone: String
 
     /// Makes a node.
-    package init(name: String, addresses: [IPAddress]) {
+    package init(name: String, addresses: [IPAddress], zone: String = "") {
         self.name = name
         self.addresses = addresses
+        self.zone = zone
     }
 }

@@ -5,6 +5,9 @@ enum UntestedTypes {
             "FieldLines", "HTTPMethod", "HeadEndSearch", "HeaderMask", "HeaderNames",
             "RequestLine",
         ],
+        "inside the choice of endpoints, driven by BalancingTests and its like": [
+            "BalancingRow", "EndpointChoice", "EndpointVitals",
+        ],
         "inside the engine, driven by ProxySimulation and the tests of EventLoop's parts": [
             "AccessLog", "BufferPool", "ByteQueue", "Digits32", "EndpointTable", "EngineCounters",
             "EventHandler", "Exchange", "ExchangeAnnex", "FilterTally", "FlatTable", "Mailbox",

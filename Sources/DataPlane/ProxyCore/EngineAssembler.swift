@@ -99,6 +99,8 @@ package struct EngineContribution: Sendable {
     package var entries: [String: Entry] = [:]
     /// Clusters that rules name.
     package var clusters: [ClusterID: Cluster] = [:]
+    /// Where this node is among all.
+    package var locality = EngineLocality()
 
     /// Makes an empty contribution.
     package init() {}
@@ -118,6 +120,7 @@ package actor EngineAssembler {
     private var chainLists: [[PluginBinding]] = []
     private var chainIndexes: [[PluginBinding]: Int32] = [:]
     private var faults: [String] = []
+    private var tables: [ClusterID: ConsistentTable] = [:]
 
     /// Makes an assembler.
     package init(pool: WorkerPool, factory: any FilterFactory) {
@@ -164,6 +167,23 @@ package actor EngineAssembler {
         return faults
     }
 
+    /// Tells every worker what a health check found of a cluster's endpoint; nothing happens to one
+    /// that is in no configuration. An endpoint that comes anew is healthy until told otherwise.
+    package func setHealth(
+        _ cluster: ClusterID,
+        _ address: SocketAddress,
+        isHealthy: Bool
+    ) async {
+        guard let endpoint = slots.present(cluster, address) else { return }
+        _ = await pool.perform { worker in
+            worker.proxy.setHealth(
+                endpoint.slot,
+                generation: endpoint.generation,
+                isHealthy: isHealthy
+            )
+        }
+    }
+
     /// The slot of an entry point, once a contribution with it was taken.
     package func entrySlot(_ name: String) -> Int32? { names.entries[name] }
 
@@ -179,13 +199,16 @@ package actor EngineAssembler {
         slots.begin()
         routeRows.begin()
         for contribution in contributions.values {
-            for (id, cluster) in contribution.clusters { add(cluster, id, &configuration) }
+            for (id, cluster) in contribution.clusters {
+                add(cluster, id, contribution.locality, &configuration)
+            }
         }
         for contribution in contributions.values {
             for (name, entry) in contribution.entries { add(entry, name, &configuration) }
         }
         slots.sweep()
         routeRows.sweep()
+        tables = tables.filter { names.clusters[$0.key] != nil }
         if names.unlistedCount > 0 {
             trafficRowRefusals += UInt64(names.unlistedCount)
             faults.append("\(names.unlistedCount) listeners, routes or clusters count as other")
@@ -197,6 +220,7 @@ package actor EngineAssembler {
     private func add(
         _ cluster: Cluster,
         _ id: ClusterID,
+        _ locality: EngineLocality,
         _ configuration: inout EngineConfiguration
     ) {
         guard let slot = slots.cluster(id) else {
@@ -204,15 +228,33 @@ package actor EngineAssembler {
             return
         }
         names.clusters[id] = slot
-        let endpoints = cluster.usableEndpoints.compactMap { slots.endpoint(id, $0.address) }
-        if endpoints.count < cluster.usableEndpoints.count {
+        let usable = cluster.usableEndpoints
+        var endpoints: [EngineEndpoint] = []
+        var places: [EndpointPlace] = []
+        for endpoint in usable {
+            guard let numbered = slots.endpoint(id, endpoint.address) else { continue }
+            endpoints.append(numbered)
+            places.append(
+                EndpointPlace(
+                    zone: endpoint.zone,
+                    node: endpoint.nodeName,
+                    podUID: endpoint.podUID
+                )
+            )
+        }
+        if endpoints.count < usable.count {
             faults.append("cluster \(id): more than \(pool.limits.endpointMax) endpoints in all")
         }
-        configuration.clusters[slot] = EngineCluster(
+        let engineCluster = EngineCluster(
             name: id.description,
             settings: cluster.settings,
-            endpoints: endpoints
+            endpoints: endpoints,
+            places: places,
+            locality: locality,
+            reusing: tables[id]
         )
+        tables[id] = engineCluster.table
+        configuration.clusters[slot] = engineCluster
     }
 
     private func add(

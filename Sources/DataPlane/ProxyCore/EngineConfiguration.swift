@@ -180,18 +180,42 @@ package struct EngineCluster: Sendable {
     package var name: String
     /// What its policies set.
     package var settings: BackendSettings
-    /// Usable endpoints.
-    package var endpoints: [EngineEndpoint]
+    /// Usable endpoints, in the order they are laid out.
+    package let endpoints: [EngineEndpoint]
+    /// What is known of each besides.
+    package let places: [EndpointPlace]
+    /// Where this node is.
+    package let locality: EngineLocality
+    /// For consistent hashing, where the settings ask for it.
+    package let table: ConsistentTable?
 
-    /// Makes a cluster.
+    /// Makes a cluster, with the tables that its settings ask for.
+    ///
+    /// - Parameters:
+    ///   - places: one for each endpoint, or none.
+    ///   - earlier: a table that is taken where it is of the same endpoints.
     package init(
         name: String,
         settings: BackendSettings = BackendSettings(),
-        endpoints: [EngineEndpoint]
+        endpoints: [EngineEndpoint],
+        places: [EndpointPlace] = [],
+        locality: EngineLocality = EngineLocality(),
+        reusing earlier: ConsistentTable? = nil
     ) {
         self.name = name
         self.settings = settings
-        self.endpoints = endpoints
+        self.locality = locality
+        (self.endpoints, self.places) = EngineCluster.arranged(
+            endpoints,
+            places,
+            settings,
+            locality
+        )
+        table = ConsistentTable(
+            settings,
+            self.endpoints.map { EndpointPlace.identity(of: $0.address) },
+            reusing: earlier
+        )
     }
 }
 

@@ -39,6 +39,7 @@ extension EngineContribution {
 
     /// The clusters that some rules name, taken from a snapshot.
     package mutating func addClusters(of rules: [Rule], from snapshot: MeshSnapshot) {
+        locality = EngineLocality(snapshot)
         for rule in rules {
             let targets = rule.rule.backends.map(\.target) + rule.rule.mirrors.map(\.target)
             for target in targets {

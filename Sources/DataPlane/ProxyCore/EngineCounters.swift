@@ -17,6 +17,9 @@ package enum EngineCounter: Int, CaseIterable, Sendable {
     case idleSearchLimitHits, discardTimeouts, pauseTimeouts, requestTimeouts
     case responsesWithoutStatus, responses1xx, responses2xx, responses3xx, responses4xx
     case responses5xx
+    case breakerConnectionOverflows, breakerPendingOverflows, breakerRequestOverflows
+    case breakerRetryOverflows, outlierEjections, outlierEjectionsRefused, outlierReturns
+    case panicChoices, affinityMoves
 
     /// The Prometheus name; `nil` for the counter of a limit, which is shown under the limit's name.
     package var metricName: String? {
@@ -45,6 +48,15 @@ package enum EngineCounter: Int, CaseIterable, Sendable {
         case .responses3xx: "martlet_http_responses_3xx_total"
         case .responses4xx: "martlet_http_responses_4xx_total"
         case .responses5xx: "martlet_http_responses_5xx_total"
+        case .breakerConnectionOverflows: "martlet_breaker_connection_overflows_total"
+        case .breakerPendingOverflows: "martlet_breaker_pending_overflows_total"
+        case .breakerRequestOverflows: "martlet_breaker_request_overflows_total"
+        case .breakerRetryOverflows: "martlet_breaker_retry_overflows_total"
+        case .outlierEjections: "martlet_outlier_ejections_total"
+        case .outlierEjectionsRefused: "martlet_outlier_ejections_refused_total"
+        case .outlierReturns: "martlet_outlier_returns_total"
+        case .panicChoices: "martlet_balancing_panic_total"
+        case .affinityMoves: "martlet_affinity_moves_total"
         case .connectionLimitHits, .exchangeLimitHits, .bufferLimitHits, .poolLimitHits,
             .triesLimitHits, .discardLimitHits, .headLimitHits, .headerTimeouts, .idleTimeouts,
             .bodyTimeouts, .sendTimeouts, .connectTimeouts, .upstreamTimeouts, .poolIdleTimeouts,

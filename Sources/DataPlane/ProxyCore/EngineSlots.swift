@@ -66,6 +66,13 @@ package struct EngineSlots: Sendable {
         guard let (slot, generation) = endpoints.slot(of: key) else { return nil }
         return EngineEndpoint(address: address, slot: slot, generation: generation)
     }
+
+    /// The slot that a cluster's endpoint has now; `nil` when it has none.
+    package func present(_ cluster: ClusterID, _ address: SocketAddress) -> EngineEndpoint? {
+        let key = EndpointKey(cluster: cluster, address: address)
+        guard let (slot, generation) = endpoints.present(key) else { return nil }
+        return EngineEndpoint(address: address, slot: slot, generation: generation)
+    }
 }
 
 /// How often a number was asked for and none was left, by what it was for.
@@ -141,6 +148,10 @@ struct Interner<Key: Hashable & Sendable>: Sendable {
         entry.round = round
         entries[key] = entry
         return (entry.slot, entry.generation)
+    }
+
+    func present(_ key: Key) -> (slot: Int32, generation: UInt32)? {
+        entries[key].map { ($0.slot, $0.generation) }
     }
 
     mutating func sweep() {

@@ -70,6 +70,12 @@ package struct Exchange: BitwiseCopyable {
         static let responseTrailers = Flags(rawValue: 1 << 16)
         /// Its route's name is in the text of the view in force.
         static let namesView = Flags(rawValue: 1 << 17)
+        /// Its cluster has policies that count what becomes of it.
+        static let tracked = Flags(rawValue: 1 << 28)
+        /// Its connection is not made yet; counted as pending.
+        static let awaitsConnection = Flags(rawValue: 1 << 29)
+        /// Its last response operation tells the client of its tie to the endpoint.
+        static let tellsAffinity = Flags(rawValue: 1 << 30)
     }
 
     var downstream: ConnectionHandle

@@ -159,6 +159,7 @@ extension HTTPProxy {
     ) {
         exchanges[exchange].upstreamHeadNanoseconds = loop.nowNanoseconds
         exchanges[exchange].status = head.status
+        if exchanges[exchange].flags.contains(.tracked) { endpointAnswered(exchange, handle) }
         connections[handle].body = BodyReader(head.framing)
         if !head.keepAlive { connections[handle].flags.insert(.closesAfterExchange) }
         if exchanges[exchange].flags.contains(.filtersResponse) {

@@ -7,9 +7,8 @@ extension HTTPProxy {
 
     /// Chooses an endpoint and gives the exchange a connection to it.
     func connectUpstream(_ exchange: ExchangeHandle) {
-        let cluster = exchanges[exchange].action.cluster
-        guard let endpoint = chooseEndpoint(cluster) else {
-            fail(exchange, status: 503, .noHealthyUpstream)
+        guard let endpoint = chooseEndpoint(exchange) else {
+            fail(exchange, status: 503, choiceRefusal)
             return
         }
         exchanges[exchange].tries += 1
@@ -39,6 +38,7 @@ extension HTTPProxy {
         exchanges[exchange].upstreamText = connections[upstream].peerText
         let slot = connections[upstream].endpoint
         endpoints[slot].activeCount &+= 1
+        if exchanges[exchange].flags.contains(.tracked) { trackBound(exchange, upstream) }
         if !connections[upstream].flags.contains(.connecting) {
             setDeadline(upstream, upstreamTimeout(exchange))
         }
@@ -61,6 +61,7 @@ extension HTTPProxy {
         if endpoints.isOwned(slot, by: connections[upstream].endpointGeneration) {
             endpoints[slot].activeCount &-= 1
         }
+        if exchanges[exchange].flags.contains(.tracked) { trackUnbound(exchange) }
         return upstream
     }
 
@@ -152,6 +153,7 @@ extension HTTPProxy {
             close(handle)
             return false
         }
+        if exchanges[exchange].flags.contains(.tracked) { trackConnected(exchange) }
         setDeadline(handle, upstreamTimeout(exchange))
         guard flush(handle) else { return connections.contains(handle) }
         upstreamSent(handle)
@@ -179,10 +181,11 @@ extension HTTPProxy {
             close(handle)
             return
         }
+        if exchanges[exchange].flags.contains(.tracked) { endpointFailed(exchange, handle) }
         _ = unbind(exchange)
         let waiting = connections[handle].output
         guard exchanges[exchange].tries < limits.triesMax,
-            let endpoint = chooseEndpoint(exchanges[exchange].action.cluster)
+            let endpoint = chooseEndpoint(exchange)
         else {
             close(handle)
             if exchanges[exchange].tries >= limits.triesMax {
@@ -354,6 +357,9 @@ extension HTTPProxy {
             close(handle)
             return
         }
+        if exchanges[exchange].flags.contains(.tracked) && !wasReused {
+            endpointFailed(exchange, handle)
+        }
         _ = unbind(exchange)
         close(handle)
         if wasReused && canRepeat(exchange) {
@@ -397,6 +403,7 @@ extension HTTPProxy {
             counters.count(.upstreamTimeouts)
             let exchange = connections[handle].exchange
             if exchanges.contains(exchange) {
+                if exchanges[exchange].flags.contains(.tracked) { endpointFailed(exchange, handle) }
                 fail(exchange, status: 504, .upstreamTimeout)
             } else {
                 close(handle)
@@ -408,6 +415,10 @@ extension HTTPProxy {
     func exchangeTimedOut(_ exchange: ExchangeHandle) {
         if exchanges[exchange].annex.isSome && pauseTimedOut(exchange) { return }
         counters.count(.requestTimeouts)
+        let upstream = exchanges[exchange].upstream
+        if exchanges[exchange].flags.contains(.tracked), connections.contains(upstream) {
+            endpointFailed(exchange, upstream)
+        }
         fail(exchange, status: 504, .upstreamTimeout)
     }
 }

@@ -80,6 +80,8 @@ package final class HTTPProxy: EventHandler {
     package var filterFaults: ((String, String) -> Void)?
     /// No new requests on old connections: the process is about to end.
     var isDraining = false
+    /// Why the last choice of an endpoint found none.
+    var choiceRefusal = ResponseFlags.noHealthyUpstream
 
     /// Makes a proxy on a loop.
     ///
@@ -116,9 +118,11 @@ package final class HTTPProxy: EventHandler {
     /// they were routed.
     package func install(_ view: consuming RoutingView, chains: [FilterChain] = []) {
         copyRouteNames()
+        disownEndpoints(absentIn: view)
         self.view = view
         install(chains: chains)
         dropIdleOfAbsentEndpoints()
+        adoptEndpoints()
     }
 
     /// Exchanges in hand keep their route's name when the view goes.
@@ -227,6 +231,7 @@ package final class HTTPProxy: EventHandler {
             gathering = .none
         }
         if connections[handle].flags.contains(.pooled) { unlinkIdle(handle) }
+        if connections[handle].flags.contains(.counted) { trackClosed(handle) }
         closeSessions(handle)
         loop.network.close(connections[handle].fd)
         connections[handle].input.clear(pool)

@@ -1,5 +1,6 @@
 import Addressing
 import MeshModel
+import TrafficPolicy
 
 /// A run of rows in a table of the view.
 struct RowRange: BitwiseCopyable {
@@ -111,7 +112,9 @@ struct OperationRow: BitwiseCopyable {
 /// A cluster. Rows of absent slots have no endpoints and `isPresent` false.
 struct ClusterRow: BitwiseCopyable {
     var isPresent = false
-    var usesLeastLoaded = false
+    /// How its policies choose; -1 without: in turn.
+    var balancing: Int32 = -1
+    var retryBudget = RetryBudget()
     var endpoints = RowRange()
     var name = TextRange()
 }
@@ -138,6 +141,12 @@ package struct RoutingView: ~Copyable {
     let endpoints: FlatTable<EngineEndpoint>
     /// The generation in use of each endpoint slot; 0 for slots without endpoint.
     let endpointGenerations: FlatTable<UInt32>
+    let balancing: FlatTable<BalancingRow>
+    let hashKeys: FlatTable<HashKeyRow>
+    let ringPoints: FlatTable<HashRing.Point>
+    let maglevEntries: FlatTable<UInt16>
+    let parts: FlatTable<PartRow>
+    let affinityTags: FlatTable<AffinityTagRow>
     let listenerNames: FlatTable<TextRange>
     let text: FlatTable<UInt8>
     /// Where the prefixes of the path in hand are noted, besides the one that is empty.
@@ -179,6 +188,12 @@ package struct RoutingView: ~Copyable {
         clusters = arena.table(builder.clusters)
         endpoints = arena.table(builder.endpoints)
         endpointGenerations = arena.table(builder.endpointGenerations())
+        balancing = arena.table(builder.balancing.rows)
+        hashKeys = arena.table(builder.balancing.hashKeys)
+        ringPoints = arena.table(builder.balancing.points)
+        maglevEntries = arena.table(builder.balancing.entries)
+        parts = arena.table(builder.balancing.parts)
+        affinityTags = arena.table(builder.balancing.tags)
         listenerNames = arena.table(builder.listenerNames)
         // Padded, so that every text can be read in whole words.
         text = arena.table(builder.text + [UInt8](repeating: 0, count: 8))

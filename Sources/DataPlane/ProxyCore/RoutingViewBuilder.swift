@@ -1,5 +1,6 @@
 import Addressing
 import MeshModel
+import TrafficPolicy
 
 /// Collects the rows of a `RoutingView` from an `EngineConfiguration`. Control side.
 struct RoutingViewBuilder {
@@ -14,6 +15,8 @@ struct RoutingViewBuilder {
     private(set) var endpoints: [EngineEndpoint] = []
     private(set) var listenerNames: [TextRange] = []
     private(set) var text: [UInt8] = []
+    /// What clusters with policies have besides.
+    var balancing = BalancingTables()
     private(set) var prefixDepthMax = 0
     private var hostKeys: [HostSlot] = []
     private var pathKeys: [PathSlot] = []
@@ -44,7 +47,12 @@ struct RoutingViewBuilder {
         endpoints += cluster.endpoints
         clusters[Int(slot)] = ClusterRow(
             isPresent: true,
-            usesLeastLoaded: cluster.settings.balancing.algorithm == .leastRequest,
+            balancing: addBalancing(cluster),
+            retryBudget: RetryBudget(
+                percent: cluster.settings.breakers.retryBudgetPercent,
+                minimum: cluster.settings.breakers.retryBudgetMin,
+                retryMax: cluster.settings.breakers.retries
+            ),
             endpoints: RowRange(first: first, count: Int32(cluster.endpoints.count)),
             name: intern(cluster.name)
         )
@@ -223,7 +231,8 @@ struct RoutingViewBuilder {
         return UInt64(parts.seconds) * 1_000_000_000 + UInt64(parts.attoseconds / 1_000_000_000)
     }
 
-    private mutating func intern(_ string: String) -> TextRange {
+    /// Adds a text.
+    mutating func intern(_ string: String) -> TextRange {
         let start = Int32(text.count)
         text += string.utf8
         return TextRange(start: start, byteCount: Int32(text.count) - start)

@@ -23,6 +23,7 @@ package struct SnapshotReducer {
     private init(store: ObjectStore, settings: ReduceSettings) {
         self.store = store
         self.settings = settings
+        snapshot.nodeName = settings.nodeName
     }
 
     // MARK: Services
@@ -53,7 +54,8 @@ package struct SnapshotReducer {
         }
         for object in store.sorted(.node) {
             guard case .node(let addresses) = object.content else { continue }
-            snapshot.nodes.append(Node(name: object.key.name, addresses: addresses))
+            let zone = object.meta.labels["topology.kubernetes.io/zone"] ?? ""
+            snapshot.nodes.append(Node(name: object.key.name, addresses: addresses, zone: zone))
         }
     }
 

@@ -1,0 +1,107 @@
+import TrafficPolicy
+
+/// Ties between clients and endpoints.
+extension HTTPProxy {
+    /// The tie that a request brings; `nil` for none, and for one whose time is over.
+    func affinityToken(_ exchange: ExchangeHandle, _ row: AffinityRow) -> AffinityToken? {
+        let bytes: RawSpan
+        switch row.kind {
+        case .none, .source: return nil
+        case .cookie: bytes = cookie(exchange, view.bytes(row.name))
+        case .header: bytes = field(exchange, row.id, view.bytes(row.name))
+        }
+        guard let token = AffinityToken(byteCount: bytes.byteCount, { bytes.byte(at: $0) }) else {
+            return nil
+        }
+        // A tie that began when ties had no end has none; it ends with the settings' next change.
+        guard (row.timeoutSeconds > 0) == (token.endSecond > 0) else { return nil }
+        return token.endSecond == 0 || token.endSecond > wallSecond ? token : nil
+    }
+
+    private var wallSecond: UInt32 {
+        UInt32(truncatingIfNeeded: loop.network.wallNanoseconds() / 1_000_000_000)
+    }
+
+    /// The endpoint of a tie, if it is there and can be taken.
+    func affineEndpoint(_ token: AffinityToken?, _ choice: EndpointChoice) -> Int? {
+        let tags = choice.policy.affinity.tags
+        guard let token, tags.count > 0 else { return nil }
+        let first = Int(tags.first)
+        let place = HashRing.place(token.tag, Int(tags.count)) { view.affinityTags[first + $0].tag }
+        let row = view.affinityTags[first + place]
+        guard row.tag == token.tag else { return nil }
+        var choice = choice
+        let index = Int(row.endpoint)
+        return isEligible(index, &choice) ? index : nil
+    }
+
+    /// Has the response tell the client of its tie: a cookie when the tie is new, a header always.
+    func noteAffinity(
+        _ exchange: ExchangeHandle,
+        _ row: AffinityRow,
+        index: Int,
+        _ token: AffinityToken?,
+        isKept: Bool
+    ) {
+        guard row.kind == .cookie || row.kind == .header else { return }
+        takeNoteBack(exchange)
+        if isKept {
+            if row.kind == .header, let token { write(token, row, exchange) }
+            return
+        }
+        if token != nil { counters.count(.affinityMoves) }
+        var tag: UInt64 = 0
+        for offset in 0..<row.tags.count {
+            let tagRow = view.affinityTags[Int(row.tags.first + offset)]
+            if Int(tagRow.endpoint) == index { tag = tagRow.tag }
+        }
+        var fresh = AffinityToken(tag: tag)
+        if row.timeoutSeconds > 0 { fresh.endSecond = wallSecond &+ row.timeoutSeconds }
+        write(fresh, row, exchange)
+    }
+
+    /// Another endpoint is tried: what the response was to tell of the one before is not true.
+    private func takeNoteBack(_ exchange: ExchangeHandle) {
+        guard exchanges[exchange].flags.contains(.tellsAffinity) else { return }
+        exchanges[exchange].flags.remove(.tellsAffinity)
+        exchanges[exchange].action.responseOperationCount -= 1
+    }
+
+    /// Adds the operation that writes the response's field. The request's own operations have been
+    /// applied by now: their rows are free.
+    private func write(_ token: AffinityToken, _ row: AffinityRow, _ exchange: ExchangeHandle) {
+        let position = Int(exchanges[exchange].action.responseOperationCount)
+        guard position < ExchangeBlock.operationMax else {
+            counters.count(.headerOperationLimitHits)
+            return
+        }
+        let isCookie = row.kind == .cookie
+        let nameStart: Int32?
+        if isCookie {
+            addressScratch.reset()
+            addressScratch.append("set-cookie")
+            nameStart = append(addressScratch.bytes(0, addressScratch.count), to: exchange)
+        } else {
+            nameStart = append(view.bytes(row.name), to: exchange)
+        }
+        guard let nameStart else { return }
+        let valueStart = exchanges[exchange].head.byteCount
+        if isCookie, append(view.bytes(row.before), to: exchange) == nil { return }
+        addressScratch.reset()
+        for index in 0..<token.byteCount { addressScratch.append(byte: token.byte(at: index)) }
+        guard append(addressScratch.bytes(0, addressScratch.count), to: exchange) != nil,
+            append(view.bytes(row.after), to: exchange) != nil
+        else { return }
+        let end = exchanges[exchange].head.byteCount
+        var rows = copiedOperations(exchange, count: position + 1)
+        rows[position] = OperationRow(
+            kind: isCookie ? .add : .set,
+            id: isCookie ? .setCookie : row.id,
+            name: TextRange(start: nameStart, byteCount: valueStart - nameStart),
+            value: TextRange(start: valueStart, byteCount: end - valueStart)
+        )
+        exchanges[exchange].action.responseOperationCount += 1
+        exchanges[exchange].action.requestOperationCount = 0
+        exchanges[exchange].flags.insert(.tellsAffinity)
+    }
+}
