@@ -1,5 +1,7 @@
 """Starts the proxies under measurement and reads what the kernel counts of them."""
 
+import base64
+import functools
 import json
 import os
 import resource
@@ -87,19 +89,43 @@ def wait_for_port(port, process, seconds=60):
     raise RuntimeError(f"{process.args[0]}: expected port {port} open within {seconds} s")
 
 
+@functools.cache
+def certificate():
+    """A P-256 certificate of bench.example with its key, PEM; made once a run."""
+    with tempfile.TemporaryDirectory() as directory:
+        key, leaf = os.path.join(directory, "key"), os.path.join(directory, "crt")
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+             "-nodes", "-days", "30", "-subj", "/CN=bench.example",
+             "-addext", "subjectAltName=DNS:bench.example", "-keyout", key, "-out", leaf],
+            check=True, capture_output=True,
+        )
+        with open(leaf) as first, open(key) as second:
+            return first.read(), second.read()
+
+
 class Proxy:
     """One proxy process in a directory of its own. `wrapper` precedes its command line."""
 
-    def __init__(self, name, back, core=None, wrapper=(), environment=None):
+    def __init__(self, name, back, core=None, wrapper=(), environment=None, workers=1):
         self.name = name
         self.directory = tempfile.mkdtemp(prefix=f"martlet-bench-{name}-")
         os.chmod(self.directory, 0o755)
         self.front = free_port()
+        self.tls = free_port()
+        # Martlet and nghttpx tell HTTP/2 from HTTP/1 by its preface, on one port.
+        self.h2c = free_port() if name in ("haproxy", "nginx") else self.front
+        chain, key = self._write_certificate()
         self.values = {
             "@DIR@": self.directory,
             "@FRONT@": str(self.front),
+            "@TLS@": str(self.tls),
+            "@H2C@": str(self.h2c),
             "@BACK@": str(back),
             "@STATUS@": str(free_port()),
+            "@WORKERS@": str(workers),
+            "@CRT@": base64.b64encode(chain.encode()).decode(),
+            "@KEY@": base64.b64encode(key.encode()).decode(),
         }
         pin = ["taskset", "-c", str(core)] if core is not None else []
         self.log = open(os.path.join(self.directory, "output.log"), "w+b")
@@ -119,6 +145,14 @@ class Proxy:
             self.stop()
             raise
 
+    def _write_certificate(self):
+        chain, key = certificate()
+        for name, text in (("bench.crt", chain), ("bench.key", key), ("bench.pem", chain + key)):
+            path = os.path.join(self.directory, name)
+            with open(path, "w") as file:
+                file.write(text)
+        return chain, key
+
     def _fill(self, source, target):
         with open(os.path.join(HERE, "peers", source)) as file:
             text = file.read()
@@ -135,6 +169,8 @@ class Proxy:
             return ["haproxy", "-db", "-f", self._fill("haproxy.cfg", "haproxy.cfg")]
         if self.name == "nginx":
             return ["nginx", "-p", self.directory, "-c", self._fill("nginx.conf", "nginx.conf")]
+        if self.name == "nghttpx":
+            return ["nghttpx", "--conf", self._fill("nghttpx.conf", "nghttpx.conf")]
         self._fill("martlet/manifests/bench.yaml", "manifests/bench.yaml")
         # Without its symbols: Debian's valgrind does not read this compiler's debug information.
         binary = os.path.join(self.directory, "martlet")
@@ -193,7 +229,7 @@ class Proxy:
         return text
 
 
-def instructions_per_request(name, pump, short=2000, long=12000, connections=16):
+def instructions_per_request(name, pump, short=2000, long=12000, connections=16, workers=1):
     """User instructions of one request: two run lengths under callgrind, their difference."""
     counts = []
     for requests in (short, long):
@@ -201,6 +237,7 @@ def instructions_per_request(name, pump, short=2000, long=12000, connections=16)
             name,
             pump.port,
             wrapper=["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"],
+            workers=workers,
         )
         try:
             result = pump.run(proxy.front, "/1k", connections, "keep", "requests", requests)

@@ -3,8 +3,9 @@
  *
  * usage: pump BACKEND-PORT
  * Commands come as lines on standard input, each answered by one line of JSON:
- *   run ADDRESS PORT PATH CONNECTIONS close|keep seconds|requests AMOUNT
- *       drives requests until the seconds have passed or that many answers came
+ *   run ADDRESS PORT PATH CONNECTIONS close|keep|paced:RATE seconds|requests AMOUNT
+ *       drives requests until the seconds have passed or that many answers came; paced sends them
+ *       at a steady rate a second and counts latency from when each was due
  *   hold ADDRESS PORT PATH CONNECTIONS
  *       opens connections, has each make one request, and keeps them open
  *   release
@@ -47,6 +48,8 @@ static struct {
     struct sockaddr_in target;
     char request[1024];
     int request_length, closes, holds, active;
+    unsigned long long interval, due; /* nanoseconds; an interval of 0 sends as answers come */
+    int idle[connection_limit], idle_count;
     long wanted, started, completed, failed;
     unsigned long long deadline, first;
     unsigned int microseconds[1 << 16]; /* latency histogram, capped */
@@ -109,11 +112,33 @@ static int dial(void) {
     reset(fd, client);
     watch(fd);
     run.active++;
-    begin(fd);
+    if (run.interval) run.idle[run.idle_count++] = fd;
+    else begin(fd);
     return fd;
 }
 
+/* Sends what is due, as long as a connection is free. */
+static void pace(void) {
+    unsigned long long present = now();
+    while (run.due <= present && run.due < run.deadline && run.idle_count > 0) {
+        int fd = run.idle[--run.idle_count];
+        begin(fd);
+        connections[fd].sent = run.due;
+        run.due += run.interval;
+    }
+}
+
+static void end_pacing(void) {
+    while (run.idle_count > 0) {
+        close(run.idle[--run.idle_count]);
+        connections[run.idle[run.idle_count]].role = unused;
+        run.active--;
+    }
+}
+
 static void lost(int fd) {
+    for (int i = 0; i < run.idle_count; i++)
+        if (run.idle[i] == fd) run.idle[i] = run.idle[--run.idle_count];
     forget(fd);
     run.active--;
     run.failed++;
@@ -126,7 +151,9 @@ static void answered(int fd) {
     run.microseconds[us < 65535 ? us : 65535]++;
     run.completed++;
     if (run.holds) return;
-    if (run.closes) {
+    if (run.interval) {
+        run.idle[run.idle_count++] = fd;
+    } else if (run.closes) {
         forget(fd);
         run.active--;
         if (wants_more()) dial();
@@ -290,22 +317,32 @@ static void start(const char *address, int port, const char *path, int connectio
 }
 
 static void command(char *line) {
-    char address[64], path[128], mode[16], unit[16];
+    char address[64], path[128], mode[32], unit[16];
     int port, count;
     double amount;
-    if (sscanf(line, "run %63s %d %127s %d %15s %15s %lf", address, &port, path, &count, mode, unit,
+    if (sscanf(line, "run %63s %d %127s %d %31s %15s %lf", address, &port, path, &count, mode, unit,
                &amount) == 7) {
         run.holds = 0;
         run.closes = strcmp(mode, "close") == 0;
         run.wanted = strcmp(unit, "requests") == 0 ? amount : 0;
         run.deadline = run.wanted ? 0 : now() + (unsigned long long)(amount * 1e9);
         unsigned long long limit = now() + (run.wanted ? 300000000000ull : (amount + 5) * 1e9);
+        double rate = 0;
+        run.interval = sscanf(mode, "paced:%lf", &rate) == 1 ? 1e9 / rate : 0;
+        run.idle_count = 0;
         start(address, port, path, count);
-        while (run.active > 0 && now() < limit) turn(100);
+        run.due = run.first;
+        while (run.interval && now() < run.deadline) {
+            pace();
+            turn(0);
+        }
+        while (run.active > run.idle_count && now() < limit) turn(100);
+        end_pacing();
         report();
     } else if (sscanf(line, "hold %63s %d %127s %d", address, &port, path, &count) == 4) {
         run.holds = 1;
         run.closes = 0;
+        run.interval = 0;
         run.wanted = count;
         unsigned long long limit = now() + 60000000000ull;
         start(address, port, path, count);
