@@ -34,13 +34,31 @@ extension Network {
         at offset: Int,
         byteLimit: Int
     ) -> ReceiveOutcome {
-        precondition(offset >= 0 && byteLimit > 0 && offset + byteLimit <= scratch.capacity)
+        precondition(offset >= 0 && byteLimit > 0 && offset &+ byteLimit <= scratch.capacity)
+        var count = Network.interrupted
+        if simulation == nil {
+            count = unsafe SystemCall.receive(fd, scratch.memory + offset, byteLimit)
+            if count > 0 { return .received(count) }
+        }
+        return receive(fd, into: scratch, at: offset, byteLimit: byteLimit, after: count)
+    }
+
+    /// Says what a call meant that received nothing, and makes it again if it was interrupted.
+    @inline(never)
+    private func receive(
+        _ fd: Int32,
+        into scratch: ScratchBuffer,
+        at offset: Int,
+        byteLimit: Int,
+        after first: Int
+    ) -> ReceiveOutcome {
+        var count = first
         while true {
-            let count = unsafe receive(fd, scratch.memory + offset, byteLimit)
             if count > 0 { return .received(count) }
             if count == 0 { return .ended }
             if count == Network.again { return .blocked }
             if count != Network.interrupted { return .failed(Errno(Int32(-count))) }
+            count = unsafe receive(fd, scratch.memory + offset, byteLimit)
         }
     }
 

@@ -60,8 +60,13 @@ extension HTTPProxy {
     }
 
     /// Sends what has been gathered.
+    @inline(__always)
     func finishGathering() {
-        guard gathering.isSome else { return }
+        if gathering.isSome { endGathering() }
+    }
+
+    @inline(never)
+    private func endGathering() {
         if !passing.isEmpty {
             let run = received.bytes(passing.lowerBound, passing.upperBound &- passing.lowerBound)
             passing = 0..<0
