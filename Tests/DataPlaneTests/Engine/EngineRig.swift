@@ -71,6 +71,7 @@ final class EngineRig {
     ///
     /// - Parameters:
     ///   - clusters: each one's endpoints; an empty list has none, `nil` is an invalid reference.
+    ///   - places: by endpoint.
     ///   - change: what else the rule is to do.
     func install(
         clusters: [[Int]?],
@@ -79,6 +80,8 @@ final class EngineRig {
         listenerSettings: ListenerSettings = ListenerSettings(),
         match: HTTPMatch = HTTPMatch(),
         host: HostPattern = .any,
+        places: [EndpointPlace] = [],
+        locality: EngineLocality = EngineLocality(),
         change: (inout EngineAction) -> Void = { _ in }
     ) {
         var configuration = EngineConfiguration()
@@ -94,7 +97,9 @@ final class EngineRig {
             configuration.clusters[slot] = EngineCluster(
                 name: id.description,
                 settings: settings,
-                endpoints: endpoints.compactMap { slots.endpoint(id, EngineRig.address($0)) }
+                endpoints: endpoints.compactMap { slots.endpoint(id, EngineRig.address($0)) },
+                places: places.isEmpty ? [] : endpoints.map { places[$0] },
+                locality: locality
             )
             backends.append(EngineBackend(cluster: slot, weight: weight))
         }
@@ -117,6 +122,11 @@ final class EngineRig {
         configuration.listenerNames[0] = "ns/gateway/http"
         version += 1
         proxy.install(RoutingView(version: version, configuration))
+    }
+
+    /// The number that an endpoint of the first cluster has now.
+    func endpoint(_ index: Int) -> EngineEndpoint? {
+        slots.present(ClusterID(namespace: "ns", name: "c0", port: 80), EngineRig.address(index))
     }
 
     // MARK: Driving
@@ -195,6 +205,34 @@ final class EngineRig {
         forwarded(to: index).split(separator: "\r\n").count { $0.hasSuffix(" HTTP/1.1") }
     }
 
+    /// Makes a request on a new connection and has the endpoint that gets it answer.
+    ///
+    /// - Parameter answer: the answer by endpoint; `nil` for none.
+    /// - Returns: the endpoint, -1 for none, and the client's connection.
+    func ask(
+        _ request: String = EngineRig.get,
+        _ answer: (Int) -> String? = { _ in EngineRig.ok }
+    ) -> (endpoint: Int, client: Int32) {
+        let before = upstreams.indices.map(requestCount)
+        let client = connect(sending: request)
+        for index in upstreams.indices where requestCount(index) > before[index] {
+            if let text = answer(index) { self.answer(text, by: index) }
+            return (index, client)
+        }
+        return (-1, client)
+    }
+
+    /// A good answer.
+    static let ok = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+    /// An answer of a status.
+    static func status(_ status: Int) -> String {
+        "HTTP/1.1 \(status) Status\r\ncontent-length: 0\r\n\r\n"
+    }
+    /// A request without a body, with more lines.
+    static func get(_ path: String = "/", _ lines: String...) -> String {
+        "GET \(path) HTTP/1.1\r\nhost: h.example\r\n" + lines.map { $0 + "\r\n" }.joined()
+            + "\r\n"
+    }
     /// A request without a body.
     static let get = "GET / HTTP/1.1\r\nhost: h.example\r\n\r\n"
 }
