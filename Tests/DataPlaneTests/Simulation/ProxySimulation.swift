@@ -61,10 +61,18 @@ final class ProxySimulation {
     }
 
     /// Starts an endpoint of a cluster.
-    func addBackend(cluster: Int, port: UInt16, closesIdle: Bool = true) {
+    ///
+    /// - Parameter failurePercent: answers that are of status 503.
+    func addBackend(
+        cluster: Int,
+        port: UInt16,
+        closesIdle: Bool = true,
+        failurePercent: Int = 0
+    ) {
         let address = SocketAddress(.loopbackIPv4, port)
         let backend = SimulatedBackend(network: network, address: address, cluster: cluster)
         backend.closesIdle = closesIdle
+        backend.failurePercent = failurePercent
         backends.append(backend)
     }
 
@@ -77,22 +85,24 @@ final class ProxySimulation {
     var backendCount: Int { backends.count }
 
     /// Routes `/cluster/N/` to the cluster N with the endpoints that are alive or not.
-    func install(clusterCount: Int) {
+    ///
+    /// - Parameter leaving: endpoints that terminate: they are in no cluster.
+    func install(clusterCount: Int, leaving: Set<Int> = []) {
         var configuration = EngineConfiguration()
         var rules: [EngineRule] = []
         slots.begin()
         for number in 0..<clusterCount {
             let id = ClusterID(namespace: "sim", name: "c\(number)", port: 80)
             guard let slot = slots.cluster(id) else { continue }
-            let endpoints = backends.filter { $0.cluster == number }.compactMap {
-                slots.endpoint(id, $0.address)
+            let served = backends.indices.filter {
+                backends[$0].cluster == number && !leaving.contains($0)
             }
-            var settings = BackendSettings()
-            settings.balancing.algorithm = number % 2 == 0 ? .roundRobin : .leastRequest
             configuration.clusters[slot] = EngineCluster(
                 name: id.description,
-                settings: settings,
-                endpoints: endpoints
+                settings: settings(number),
+                endpoints: served.compactMap { slots.endpoint(id, backends[$0].address) },
+                places: served.map { EndpointPlace(zone: "z\($0 % 2)", node: "n\($0)") },
+                locality: EngineLocality(zone: "z0", localNodeCount: 1, nodeCount: 2)
             )
             rules.append(
                 EngineRule(
@@ -117,6 +127,20 @@ final class ProxySimulation {
     }
 
     private var version: UInt64 = 0
+
+    /// The settings of a cluster in what is installed from here on.
+    var settings: (Int) -> BackendSettings = { number in
+        var settings = BackendSettings()
+        settings.balancing.algorithm = number % 2 == 0 ? .roundRobin : .leastRequest
+        return settings
+    }
+
+    /// Says what a health check found of an endpoint, if it is in a cluster.
+    func setHealth(_ index: Int, isHealthy: Bool) {
+        let id = ClusterID(namespace: "sim", name: "c\(backends[index].cluster)", port: 80)
+        guard let endpoint = slots.present(id, backends[index].address) else { return }
+        proxy.setHealth(endpoint.slot, generation: endpoint.generation, isHealthy: isHealthy)
+    }
 
     /// The filters of every route installed from here on.
     var filters: [Filter] = []

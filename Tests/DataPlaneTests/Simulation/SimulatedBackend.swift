@@ -9,6 +9,8 @@ final class SimulatedBackend {
     private let network: SimulatedNetwork
     /// Whether idle connections are closed now and then.
     var closesIdle = true
+    /// Answers of status 503, in percent.
+    var failurePercent = 0
     private var listener: Int32?
     private var connections: [Int32: Connection] = [:]
 
@@ -90,13 +92,16 @@ final class SimulatedBackend {
     private func answer(_ connection: inout Connection, _ name: String) {
         let filler = String(repeating: "x", count: network.choose(3_000))
         let body = "cluster=\(cluster);number=\(name);\(filler)"
+        let status = failurePercent > 0 && network.choose(100) < failurePercent ? 503 : 200
         if network.choose(2) == 0 {
             connection.output += Array(
-                "HTTP/1.1 200 OK\r\nx-cluster: \(cluster)\r\ncontent-length: \(body.utf8.count)\r\n\r\n\(body)"
+                "HTTP/1.1 \(status) OK\r\nx-cluster: \(cluster)\r\ncontent-length: \(body.utf8.count)\r\n\r\n\(body)"
                     .utf8
             )
         } else {
-            connection.output += Array("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".utf8)
+            connection.output += Array(
+                "HTTP/1.1 \(status) OK\r\ntransfer-encoding: chunked\r\n\r\n".utf8
+            )
             var rest = Array(body.utf8)[...]
             while !rest.isEmpty {
                 let piece = rest.prefix(1 + network.choose(rest.count))
