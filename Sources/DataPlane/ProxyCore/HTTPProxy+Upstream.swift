@@ -1,7 +1,7 @@
 import Addressing
 import LinuxSystem
 
-/// Endpoints: choosing, connecting, pooling, failing.
+/// Endpoints: connecting and pooling.
 extension HTTPProxy {
     // MARK: Choosing
 
@@ -31,7 +31,7 @@ extension HTTPProxy {
     }
 
     @inline(__always)
-    private func bind(_ upstream: ConnectionHandle, to exchange: ExchangeHandle) {
+    func bind(_ upstream: ConnectionHandle, to exchange: ExchangeHandle) {
         connections[upstream].exchange = exchange
         connections[upstream].exchangeCount &+= 1
         exchanges[exchange].upstream = upstream
@@ -45,7 +45,8 @@ extension HTTPProxy {
     }
 
     @inline(__always)
-    private func upstreamTimeout(_ exchange: ExchangeHandle) -> UInt64 {
+    /// How long an exchange waits for its endpoint, nanoseconds.
+    func upstreamTimeout(_ exchange: ExchangeHandle) -> UInt64 {
         let own = exchanges[exchange].action.backendTimeoutNanoseconds
         return own > 0 ? own : timeouts.upstreamIdle
     }
@@ -69,7 +70,7 @@ extension HTTPProxy {
 
     /// The namespace that an exchange's client lives in.
     @inline(__always)
-    private func origin(of exchange: ExchangeHandle) -> Int32 {
+    func origin(of exchange: ExchangeHandle) -> Int32 {
         let downstream = exchanges[exchange].downstream
         return connections.contains(downstream) ? connections[downstream].origin : -1
     }
@@ -86,7 +87,7 @@ extension HTTPProxy {
         }
     }
 
-    private func openUpstream(
+    func openUpstream(
         _ endpoint: EngineEndpoint,
         _ origin: Int32
     ) -> ConnectionHandle? {
@@ -171,53 +172,6 @@ extension HTTPProxy {
         else { return }
         setDeadline(downstream, timeouts.body)
         resumeReading(downstream)
-    }
-
-    /// No connection came about. Nothing was sent, so that what waits to be sent can go to another
-    /// endpoint, whatever the method.
-    private func connectFailed(_ handle: ConnectionHandle) {
-        let exchange = connections[handle].exchange
-        guard exchanges.contains(exchange) else {
-            close(handle)
-            return
-        }
-        if exchanges[exchange].flags.contains(.tracked) { endpointFailed(exchange, handle) }
-        _ = unbind(exchange)
-        let waiting = connections[handle].output
-        guard exchanges[exchange].tries < limits.triesMax,
-            let endpoint = chooseEndpoint(exchange)
-        else {
-            close(handle)
-            if exchanges[exchange].tries >= limits.triesMax {
-                counters.count(.triesLimitHits)
-                exchanges[exchange].responseFlags.insert(.triesUsedUp)
-            }
-            fail(exchange, status: 503, .upstreamConnectFailure)
-            return
-        }
-        connections[handle].output = ByteQueue()
-        close(handle)
-        moveOn(exchange, to: endpoint, waiting)
-    }
-
-    private func moveOn(
-        _ exchange: ExchangeHandle,
-        to endpoint: EngineEndpoint,
-        _ waiting: ByteQueue
-    ) {
-        var waiting = waiting
-        counters.count(.retries)
-        exchanges[exchange].tries += 1
-        exchanges[exchange].upstreamAddress = endpoint.address
-        exchanges[exchange].upstreamText = AddressText()
-        own(endpoint)
-        guard let upstream = openUpstream(endpoint, origin(of: exchange)) else {
-            waiting.clear(pool)
-            fail(exchange, status: 503, .upstreamConnectFailure)
-            return
-        }
-        connections[upstream].output = waiting
-        bind(upstream, to: exchange)
     }
 
     // MARK: Pool
@@ -324,101 +278,5 @@ extension HTTPProxy {
         let slot = Int(connection.endpoint)
         return slot < view.endpointGenerations.count
             && view.endpointGenerations[slot] == connection.endpointGeneration
-    }
-
-    // MARK: Failing
-
-    /// The endpoint ended its direction.
-    func upstreamEnded(_ handle: ConnectionHandle) {
-        let exchange = connections[handle].exchange
-        guard exchanges.contains(exchange) else {
-            close(handle)
-            return
-        }
-        connections[handle].flags.insert(.closesAfterExchange)
-        if !exchanges[exchange].flags.isDisjoint(with: [.responseStarted, .responseHeld]),
-            connections[handle].body.peerClosed()
-        {
-            responseEnded(exchange)
-        } else {
-            upstreamFailed(handle, .upstreamClosed)
-        }
-    }
-
-    /// The connection to the endpoint broke.
-    func upstreamFailed(_ handle: ConnectionHandle, _ flag: ResponseFlags) {
-        if connections[handle].flags.contains(.connecting) {
-            connectFailed(handle)
-            return
-        }
-        let exchange = connections[handle].exchange
-        let wasReused = connections[handle].flags.contains(.reused)
-        guard exchanges.contains(exchange) else {
-            close(handle)
-            return
-        }
-        if exchanges[exchange].flags.contains(.tracked) && !wasReused {
-            endpointFailed(exchange, handle)
-        }
-        _ = unbind(exchange)
-        close(handle)
-        if wasReused && canRepeat(exchange) {
-            counters.count(.retries)
-            connectUpstream(exchange)
-        } else {
-            fail(exchange, status: flag == .upstreamTimeout ? 504 : 502, flag)
-        }
-    }
-
-    /// Whether a request can be sent again after an idle connection turned out to be closed
-    /// (RFC 9112 section 9.3.1): an idempotent method, nothing of a body or of a response passed.
-    private func canRepeat(_ exchange: ExchangeHandle) -> Bool {
-        let state = exchanges[exchange]
-        return state.head.method.isIdempotent && state.head.framing == .none
-            && state.flags.isDisjoint(with: [.responseStarted, .responseHeld, .bodyForwarded])
-            && state.tries < limits.triesMax
-    }
-
-    private func retryOrFail(_ exchange: ExchangeHandle, _ flag: ResponseFlags) {
-        guard exchanges[exchange].tries < limits.triesMax else {
-            counters.count(.triesLimitHits)
-            exchanges[exchange].responseFlags.insert(.triesUsedUp)
-            fail(exchange, status: 503, flag)
-            return
-        }
-        counters.count(.retries)
-        connectUpstream(exchange)
-    }
-
-    /// An upstream connection's deadline has passed.
-    func upstreamTimedOut(_ handle: ConnectionHandle) {
-        let flags = connections[handle].flags
-        if flags.contains(.pooled) {
-            counters.count(.poolIdleTimeouts)
-            retireIdle(handle)
-        } else if flags.contains(.connecting) {
-            counters.count(.connectTimeouts)
-            connectFailed(handle)
-        } else {
-            counters.count(.upstreamTimeouts)
-            let exchange = connections[handle].exchange
-            if exchanges.contains(exchange) {
-                if exchanges[exchange].flags.contains(.tracked) { endpointFailed(exchange, handle) }
-                fail(exchange, status: 504, .upstreamTimeout)
-            } else {
-                close(handle)
-            }
-        }
-    }
-
-    /// An exchange's own deadline has passed: a filter's pause, or the route's request timeout.
-    func exchangeTimedOut(_ exchange: ExchangeHandle) {
-        if exchanges[exchange].annex.isSome && pauseTimedOut(exchange) { return }
-        counters.count(.requestTimeouts)
-        let upstream = exchanges[exchange].upstream
-        if exchanges[exchange].flags.contains(.tracked), connections.contains(upstream) {
-            endpointFailed(exchange, upstream)
-        }
-        fail(exchange, status: 504, .upstreamTimeout)
     }
 }
