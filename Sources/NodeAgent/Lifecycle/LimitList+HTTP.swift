@@ -227,7 +227,7 @@ extension LimitList {
                 "streams",
                 http2.earlyResetMax,
                 .http2ResetLimitHits,
-                "Reset before they were answered, of a thousand; one more ends the connection."
+                "Reset by the client or for what it sent, forgiven by time; one more ends the connection."
             ),
             Self.row(
                 "http2.continuationFrameMax",
@@ -241,7 +241,13 @@ extension LimitList {
                 "frames",
                 http2.controlFrameMax,
                 .http2ControlLimitHits,
-                "Without a new stream in between; one more ends the connection."
+                "That ask for nothing, forgiven by work and time; one more ends the connection."
+            ),
+            Self.row(
+                "http2.streamIdleTimeout",
+                limits.engine.streamIdleTimeout,
+                .streamIdleTimeouts,
+                "A stream on which nothing moves is given up: 408, 504 or a reset."
             ),
         ]
     }
