@@ -125,7 +125,7 @@ let package = Package(
 
         .target(
             name: "TestSupport",
-            dependencies: ["Addressing", "LinuxSystem", "DataPlane", "COpenSSL", "CNghttp2"],
+            dependencies: ["Addressing", "LinuxSystem", "DataPlane", "COpenSSL"],
             path: "Tests/TestSupport",
             swiftSettings: swiftSettings
         ),

@@ -41,15 +41,17 @@ import Testing
         head.authorityLength = Int32(parsed.authorityLength)
         let span = unsafe bytes.span.bytes
         let path = RequestPath(span, parsed.pathOffset, parsed.pathLength)
-        let outcome = view.match(
-            entry: 0,
+        let host = view.host(entry: 0, span, head)
+        guard host >= 0 else { return nil }
+        let action = view.findAction(
+            host,
             span,
             fields.span.extracting(0..<parsed.fieldCount),
-            head,
+            TextRange(start: head.methodOffset, byteCount: head.methodLength),
             path
         )
-        guard case .found(let match) = outcome else { return nil }
-        return Answer(listener: match.listener, action: match.action)
+        guard action >= 0 else { return nil }
+        return Answer(listener: view.hosts[Int(host)].listener, action: Int(action))
     }
 
     // MARK: The model

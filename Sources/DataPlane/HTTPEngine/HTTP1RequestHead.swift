@@ -10,6 +10,10 @@ package struct HTTP1RequestHead: BitwiseCopyable, Sendable, Equatable {
         case authority
         /// `*`, for OPTIONS.
         case asterisk
+
+        /// Whether the target names a path.
+        @inline(__always)
+        var hasPath: Bool { rawValue <= TargetForm.absolute.rawValue }
     }
 
     /// The method.

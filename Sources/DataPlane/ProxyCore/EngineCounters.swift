@@ -14,12 +14,13 @@ package enum EngineCounter: Int, CaseIterable, Sendable {
     case editedTextLimitHits, editedFieldLimitHits, headerOperationLimitHits
     case http2StreamLimitHits, http2HeaderListLimitHits, http2FieldCountLimitHits
     case http2ResetLimitHits, http2ContinuationLimitHits, http2ControlLimitHits
-    case idleSearchLimitHits, discardTimeouts, streamIdleTimeouts, pauseTimeouts, requestTimeouts
+    case idleSearchLimitHits, discardTimeouts, pauseTimeouts, requestTimeouts
     case responsesWithoutStatus, responses1xx, responses2xx, responses3xx, responses4xx
     case responses5xx
     case breakerConnectionOverflows, breakerPendingOverflows, breakerRequestOverflows
     case breakerRetryOverflows, outlierEjections, outlierEjectionsRefused, outlierReturns
     case panicChoices, affinityMoves
+    case tunnels, tunnelTimeouts
 
     /// The Prometheus name; `nil` for the counter of a limit, which is shown under the limit's name.
     package var metricName: String? {
@@ -57,6 +58,7 @@ package enum EngineCounter: Int, CaseIterable, Sendable {
         case .outlierReturns: "martlet_outlier_returns_total"
         case .panicChoices: "martlet_balancing_panic_total"
         case .affinityMoves: "martlet_affinity_moves_total"
+        case .tunnels: "martlet_http_tunnels_total"
         case .connectionLimitHits, .exchangeLimitHits, .bufferLimitHits, .poolLimitHits,
             .triesLimitHits, .discardLimitHits, .headLimitHits, .headerTimeouts, .idleTimeouts,
             .bodyTimeouts, .sendTimeouts, .connectTimeouts, .upstreamTimeouts, .poolIdleTimeouts,
@@ -66,7 +68,7 @@ package enum EngineCounter: Int, CaseIterable, Sendable {
             .editedFieldLimitHits, .headerOperationLimitHits, .http2StreamLimitHits,
             .http2HeaderListLimitHits, .http2FieldCountLimitHits, .http2ResetLimitHits,
             .http2ContinuationLimitHits, .http2ControlLimitHits, .idleSearchLimitHits,
-            .discardTimeouts, .streamIdleTimeouts, .pauseTimeouts:
+            .discardTimeouts, .pauseTimeouts, .tunnelTimeouts:
             nil
         }
     }

@@ -19,6 +19,8 @@ package struct RequestHead: BitwiseCopyable {
     var minorVersion: UInt8 = 1
     var isHTTP2 = false
     var isTLS = false
+    /// What the request wants its bytes to become.
+    var tunnel = Tunnel.none
     var framing = BodyFraming.none
     var fieldCount: Int32 = 0
     /// Bytes of request line and fields as they came by HTTP/1.1, when they may be passed on in one
@@ -70,6 +72,8 @@ package struct Exchange: BitwiseCopyable {
         static let responseTrailers = Flags(rawValue: 1 << 16)
         /// Its route's name is in the text of the view in force.
         static let namesView = Flags(rawValue: 1 << 17)
+        /// Bytes flow both ways as they come.
+        static let tunnel = Flags(rawValue: 1 << 27)
         /// Its cluster has policies that count what becomes of it.
         static let tracked = Flags(rawValue: 1 << 28)
         /// Its connection is not made yet; counted as pending.
@@ -188,12 +192,15 @@ package struct ResponseFlags: OptionSet, BitwiseCopyable, Sendable {
     /// `URX`: the tries were used up.
     package static let triesUsedUp = ResponseFlags(rawValue: 1 << 13)
 
+    /// `SI`: nothing moved in a stream or tunnel for too long.
+    package static let streamIdleTimeout = ResponseFlags(rawValue: 1 << 14)
+
     /// Bits by their text, in the order they are shown.
     static let names: [(flag: ResponseFlags, name: StaticString)] = [
         (.noRoute, "NR"), (.noHealthyUpstream, "UH"), (.upstreamConnectFailure, "UF"),
         (.upstreamClosed, "UC"), (.upstreamTimeout, "UT"), (.upstreamProtocolError, "UPE"),
         (.downstreamClosed, "DC"), (.downstreamProtocolError, "DPE"), (.overflow, "UO"),
         (.invalidBackend, "NC"), (.filterFailure, "FI"), (.localReply, "LR"),
-        (.downstreamTimeout, "DT"), (.triesUsedUp, "URX"),
+        (.downstreamTimeout, "DT"), (.triesUsedUp, "URX"), (.streamIdleTimeout, "SI"),
     ]
 }

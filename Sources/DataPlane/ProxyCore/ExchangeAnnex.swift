@@ -64,7 +64,7 @@ struct TrailerList: BitwiseCopyable {
     var fieldCount = 0
 }
 
-/// What an exchange that has filters or trailers keeps besides its own record.
+/// What an exchange that has filters, trailers or a tunnel keeps besides its own record.
 struct ExchangeAnnex: BitwiseCopyable {
     var request = FilterProgress()
     var response = FilterProgress()
@@ -78,6 +78,8 @@ struct ExchangeAnnex: BitwiseCopyable {
     var responseIsReceived = false
     /// Nothing more is to be done for the exchange's messages.
     var isOver = false
+    /// How long a tunnel may be idle.
+    var streamIdleNanoseconds: UInt64 = 0
     /// Trailers of both directions.
     var trailerBlock = BufferPool.Block.none
     var requestTrailers = TrailerList()

@@ -59,8 +59,11 @@ extension HTTPProxy {
     @inline(__always)
     func downstreamReady(_ handle: ConnectionHandle, _ readiness: Readiness) {
         if !readiness.isDisjoint(with: [.error, .hangUp]) {
-            downstreamFailed(handle)
-            return
+            guard hangUpIsAnEnd(handle, readiness) else {
+                downstreamFailed(handle)
+                return
+            }
+            connections[handle].flags.insert(.readable)
         }
         if readiness.contains(.peerEnded) { connections[handle].flags.insert(.peerEnded) }
         if readiness.contains(.readable) { connections[handle].flags.insert(.readable) }
@@ -87,9 +90,12 @@ extension HTTPProxy {
             setDeadline(handle, timeouts.idle)
             return
         }
-        setDeadline(handle, exchanges[exchange].flags.contains(.requestEnded) ? 0 : timeouts.body)
+        let isTunnel = exchanges[exchange].flags.contains(.tunnel)
+        let isTimed = !isTunnel && !exchanges[exchange].flags.contains(.requestEnded)
+        setDeadline(handle, isTimed ? timeouts.body : 0)
         let upstream = exchanges[exchange].upstream
         if connections.contains(upstream) { resumeReading(upstream) }
+        if isTunnel { settleTunnel(exchange) }
     }
 
     /// Lets a paused connection be read again, at the end of this turn.
@@ -216,6 +222,10 @@ extension HTTPProxy {
     /// The client has ended its direction: an exchange that has all of its request goes on.
     func downstreamEnded(_ handle: ConnectionHandle) {
         let exchange = connections[handle].exchange
+        if exchanges.contains(exchange), exchanges[exchange].flags.contains(.tunnel) {
+            tunnelClientEnded(exchange)
+            return
+        }
         guard exchanges.contains(exchange), exchanges[exchange].flags.contains(.requestEnded),
             !connections[handle].flags.contains(.http2)
         else {
@@ -309,6 +319,7 @@ extension HTTPProxy {
             return 0
         }
         let bytes = received.bytes(start, end - start)
+        if exchanges[exchange].flags.contains(.tunnel) { return passFromClient(exchange, bytes) }
         switch connections[handle].body.next(bytes) {
         case .data(let skipped, let byteCount):
             let data = bytes.extracting(skipped..<(skipped + byteCount))
@@ -358,7 +369,7 @@ extension HTTPProxy {
         return consumed
     }
 
-    func discard(_ handle: ConnectionHandle, _ byteCount: Int) {
+    private func discard(_ handle: ConnectionHandle, _ byteCount: Int) {
         let before = connections[handle].bodyDiscarded
         connections[handle].bodyDiscarded = before + byteCount
         if connections[handle].bodyDiscarded > limits.discardByteLimit {

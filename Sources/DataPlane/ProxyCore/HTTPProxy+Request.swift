@@ -44,8 +44,13 @@ extension HTTPProxy {
         } else {
             setDeadline(handle, timeouts.body)
         }
-        guard parsed.method != .connect, parsed.targetForm != .asterisk else {
-            fail(exchange, status: parsed.method == .connect ? 405 : 400, .noRoute)
+        if parsed.hasUpgrade,
+            asksForWebSocket(parsed, headBytes(exchange), headFields(exchange))
+        {
+            exchanges[exchange].head.tunnel = .upgrade
+        }
+        guard parsed.targetForm.hasPath, parsed.method != .trace else {
+            startWithoutPath(exchange, parsed.targetForm)
             return
         }
         start(exchange)
@@ -90,9 +95,27 @@ extension HTTPProxy {
             return
         }
         exchanges[exchange].head.pathOnlyLength = Int32(truncatingIfNeeded: path.pathByteCount)
-        guard let match = route(exchange, bytes, path) else { return }
-        exchanges[exchange].listener = match.listener
-        guard take(match.action, for: exchange) else {
+        let host = view.host(
+            entry: exchanges[exchange].entry,
+            bytes,
+            exchanges[exchange].head
+        )
+        guard host >= 0 else {
+            fail(exchange, status: 404, .noRoute)
+            return
+        }
+        exchanges[exchange].listener = view.hosts[Int(host)].listener
+        if exchanges[exchange].head.tunnel != .none {
+            guard permitTunnel(exchange, host) else { return }
+        }
+        let head = exchanges[exchange].head
+        let method = TextRange(start: head.methodOffset, byteCount: head.methodLength)
+        let action = view.findAction(host, bytes, headFields(exchange), method, path)
+        guard action >= 0 else {
+            fail(exchange, status: 404, .noRoute)
+            return
+        }
+        guard take(Int(action), for: exchange) else {
             fail(exchange, status: 431, .overflow)
             return
         }
@@ -100,26 +123,6 @@ extension HTTPProxy {
             runRequestFilters(exchange)
         } else {
             dispatch(exchange)
-        }
-    }
-
-    @inline(__always)
-    private func route(
-        _ exchange: ExchangeHandle,
-        _ bytes: RawSpan,
-        _ path: RequestPath
-    ) -> RouteMatch? {
-        let fields = headFields(exchange)
-        let entry = exchanges[exchange].entry
-        switch view.match(entry: entry, bytes, fields, exchanges[exchange].head, path) {
-        case .found(let match): return match
-        case .noRule(let listener):
-            exchanges[exchange].listener = listener
-            fail(exchange, status: 404, .noRoute)
-            return nil
-        case .noHost:
-            fail(exchange, status: 404, .noRoute)
-            return nil
         }
     }
 

@@ -17,6 +17,7 @@ extension HTTPProxy {
 
     /// Writes the request's head to an upstream connection.
     func sendRequestHead(_ exchange: ExchangeHandle, on upstream: ConnectionHandle) {
+        guard exchanges[exchange].head.tunnel != .connect else { return }
         let bytes = headBytes(exchange)
         let fields = headFields(exchange)
         let isEdge = view.isEdge(exchanges[exchange].entry)
@@ -29,6 +30,8 @@ extension HTTPProxy {
         appendForwarding(exchange, isEdge: isEdge)
         appendRequestID(exchange, bytes, fields)
         gathered.append("\r\n")
+        // What a tunnel is to carry waits for the endpoint's word.
+        guard exchanges[exchange].head.tunnel == .none else { return }
         exchanges[exchange].flags.insert(.dispatched)
         if !exchanges[exchange].requestBody.isEmpty { sendHeldBody(exchange) }
         if exchanges[exchange].flags.contains(.requestEnded) { endRequestBody(exchange) }
@@ -58,7 +61,11 @@ extension HTTPProxy {
         isEdge: Bool
     ) {
         let head = exchanges[exchange].head
-        gathered.append(bytes.extracting(head.methodRange))
+        if head.tunnel == .extendedConnect {
+            gathered.append("GET")
+        } else {
+            gathered.append(bytes.extracting(head.methodRange))
+        }
         gathered.append(byte: UInt8(ascii: " "))
         if head.pathLength == 0 { gathered.append("/") }
         gathered.append(bytes.extracting(head.pathRange))
@@ -67,6 +74,10 @@ extension HTTPProxy {
         gathered.append("\r\n")
         let skipped = isEdge ? HTTPProxy.replaced | HTTPProxy.edgeOwned : HTTPProxy.replaced
         gathered.append(fields: fields, of: bytes, skipping: skipped)
+        if head.tunnel != .none {
+            appendUpgrade(exchange)
+            return
+        }
         switch head.framing {
         case .none, .untilClose: break
         case .length(let length):
@@ -188,6 +199,10 @@ extension HTTPProxy {
             !exchanges[exchange].flags.contains(.requestEnded)
         else { return }
         exchanges[exchange].flags.insert(.requestEnded)
+        if exchanges[exchange].flags.contains(.tunnel) {
+            settleTunnel(exchange)
+            return
+        }
         let downstream = exchanges[exchange].downstream
         if connections.contains(downstream) && exchanges[exchange].stream == 0 {
             connectionTimers.set(downstream.index, 0)

@@ -131,9 +131,13 @@ extension HTTPProxy {
         case .complete: break
         }
         if head.status == 101 {
-            // No upgrade was asked for: it would not be HTTP from here on.
-            fail(exchange, status: 502, .upstreamProtocolError)
-            return 0
+            guard agrees(exchange, head, bytes) else {
+                // No such upgrade was asked for: it would not be HTTP from here on.
+                fail(exchange, status: 502, .upstreamProtocolError)
+                return 0
+            }
+            beginTunnel(handle, exchange, head, bytes)
+            return head.headByteCount
         }
         guard head.isInterim else {
             beginResponse(handle, exchange, head, bytes, at: start)
@@ -240,7 +244,7 @@ extension HTTPProxy {
         gathered.append("\r\n")
     }
 
-    private func appendResponseFields(
+    func appendResponseFields(
         _ exchange: ExchangeHandle,
         _ head: HTTP1ResponseHead,
         _ bytes: RawSpan
@@ -333,6 +337,9 @@ extension HTTPProxy {
         _ end: Int
     ) -> Int {
         let bytes = received.bytes(start, end - start)
+        if exchanges[exchange].flags.contains(.tunnel) {
+            return passFromEndpoint(exchange, bytes, at: start)
+        }
         switch connections[handle].body.next(bytes) {
         case .data(let skipped, let byteCount):
             setDeadline(handle, timeouts.upstreamIdle)
@@ -417,11 +424,9 @@ extension HTTPProxy {
         _ head: HTTP1ResponseHead,
         _ bytes: RawSpan
     ) {
-        if exchanges[exchange].stream != 0 {
-            sendHTTP2Interim(exchange, head, bytes)
+        guard exchanges[exchange].stream == 0, exchanges[exchange].head.minorVersion == 1 else {
             return
         }
-        guard exchanges[exchange].head.minorVersion == 1 else { return }
         reserveGathered(for: exchanges[exchange].downstream)
         appendStatusLine(head, bytes)
         let fields = responseFields.span.extracting(0..<head.fieldCount)

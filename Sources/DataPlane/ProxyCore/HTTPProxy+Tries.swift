@@ -55,6 +55,10 @@ extension HTTPProxy {
             return
         }
         connections[handle].flags.insert(.closesAfterExchange)
+        if exchanges[exchange].flags.contains(.tunnel) {
+            tunnelEndpointEnded(exchange)
+            return
+        }
         if !exchanges[exchange].flags.isDisjoint(with: [.responseStarted, .responseHeld]),
             connections[handle].body.peerClosed()
         {
@@ -134,6 +138,10 @@ extension HTTPProxy {
     /// An exchange's own deadline has passed: a filter's pause, or the route's request timeout.
     func exchangeTimedOut(_ exchange: ExchangeHandle) {
         if exchanges[exchange].annex.isSome && pauseTimedOut(exchange) { return }
+        if exchanges[exchange].flags.contains(.tunnel) {
+            tunnelTimedOut(exchange)
+            return
+        }
         counters.count(.requestTimeouts)
         let upstream = exchanges[exchange].upstream
         if exchanges[exchange].flags.contains(.tracked), connections.contains(upstream) {

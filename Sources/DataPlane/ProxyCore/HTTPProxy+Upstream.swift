@@ -18,7 +18,9 @@ extension HTTPProxy {
         own(endpoint)
         let upstream: ConnectionHandle
         let origin = self.origin(of: exchange)
-        if exchanges[exchange].tries == 1, let idle = takeIdle(endpoint, origin) {
+        if exchanges[exchange].tries == 1, exchanges[exchange].head.tunnel != .connect,
+            let idle = takeIdle(endpoint, origin)
+        {
             upstream = idle
         } else if let opened = openUpstream(endpoint, origin) {
             upstream = opened
@@ -155,6 +157,10 @@ extension HTTPProxy {
             return false
         }
         if exchanges[exchange].flags.contains(.tracked) { trackConnected(exchange) }
+        if exchanges[exchange].head.tunnel == .connect {
+            beginConnectTunnel(exchange, handle)
+            return connections.contains(handle)
+        }
         setDeadline(handle, upstreamTimeout(exchange))
         guard flush(handle) else { return connections.contains(handle) }
         upstreamSent(handle)
@@ -167,6 +173,11 @@ extension HTTPProxy {
         guard exchanges.contains(exchange) else { return }
         requestBodyDrained(exchange)
         let downstream = exchanges[exchange].downstream
+        if exchanges[exchange].flags.contains(.tunnel) {
+            if connections.contains(downstream) { resumeReading(downstream) }
+            settleTunnel(exchange)
+            return
+        }
         guard connections.contains(downstream), exchanges[exchange].stream == 0,
             !exchanges[exchange].flags.contains(.requestEnded)
         else { return }

@@ -1,46 +1,14 @@
-/// What a request was matched to.
-struct RouteMatch: BitwiseCopyable {
-    var listener: Int32
-    var action: Int
-}
-
-/// How the search for a route ended.
-enum RouteOutcome: BitwiseCopyable {
-    case found(RouteMatch)
-    /// A virtual host answers the name, none of its rules matches.
-    case noRule(listener: Int32)
-    /// No virtual host answers the name.
-    case noHost
-}
-
 extension RoutingView {
     /// Host names longer than this have no route (RFC 1035 section 2.3.4).
     private static let hostByteLimit = 255
 
-    /// Finds the rule for a request by the Gateway API's precedence.
+    /// Finds the virtual host that a request is for; -1 for none.
     @inline(__always)
-    func match(
-        entry: Int32,
-        _ bytes: RawSpan,
-        _ fields: Span<HeaderField>,
-        _ head: RequestHead,
-        _ path: RequestPath
-    ) -> RouteOutcome {
+    func host(entry: Int32, _ bytes: RawSpan, _ head: RequestHead) -> Int32 {
         guard entry >= 0, Int(entry) < entries.count, entries[Int(entry)].isPresent else {
-            return .noHost
+            return -1
         }
-        let host = findHost(
-            entry,
-            bytes,
-            Int(head.authorityOffset),
-            Int(head.authorityLength)
-        )
-        guard host >= 0 else { return .noHost }
-        let listener = hosts[Int(host)].listener
-        let method = TextRange(start: head.methodOffset, byteCount: head.methodLength)
-        let action = findAction(host, bytes, fields, method, path)
-        guard action >= 0 else { return .noRule(listener: listener) }
-        return .found(RouteMatch(listener: listener, action: Int(action)))
+        return findHost(entry, bytes, Int(head.authorityOffset), Int(head.authorityLength))
     }
 
     /// Whether an entry point is a client's first hop.

@@ -22,7 +22,6 @@ struct EntryRow: BitwiseCopyable {
     var abuseChain: Int32 = -1
     /// The host for every name, -1 for none.
     var anyHost: Int32 = -1
-    var http2 = HTTP2EntryRow()
 }
 
 /// A slot of the open-addressed table of host names.
@@ -34,9 +33,22 @@ struct HostSlot: BitwiseCopyable {
     var host: Int32 = -1
 }
 
+/// What the policies of a virtual host's listener set apart from the defaults.
+struct HostRules: OptionSet, BitwiseCopyable {
+    let rawValue: UInt8
+
+    /// WebSocket is not passed on.
+    static let refusesWebSocket = HostRules(rawValue: 1 << 0)
+    /// CONNECT makes tunnels.
+    static let allowsConnect = HostRules(rawValue: 1 << 1)
+}
+
 /// A virtual host.
 struct HostRow: BitwiseCopyable {
     var listener: Int32
+    var rules: HostRules = []
+    /// Time without a byte after which a tunnel ends; 0 for the node's own.
+    var streamIdleNanoseconds: UInt64 = 0
     /// Whether any rule has an exact path.
     var hasExactPaths = false
     /// Whether no rule looks at anything but the path.

@@ -64,12 +64,11 @@ struct RoutingViewBuilder {
             isPresent: true,
             isEdge: entry.isEdge,
             listener: entry.listener,
-            abuseChain: entry.abuseChain,
-            http2: HTTP2EntryRow(entry.settings)
+            abuseChain: entry.abuseChain
         )
         for host in entry.hosts {
             let index = Int32(hosts.count)
-            hosts.append(HostRow(listener: host.listener))
+            hosts.append(RoutingViewBuilder.row(of: host))
             switch host.pattern {
             case .any: row.anyHost = index
             case .exact(let name): addHostKey(name, isWildcard: false, slot, index)
@@ -78,6 +77,14 @@ struct RoutingViewBuilder {
             addRules(host.rules, host: index)
         }
         entries[Int(slot)] = row
+    }
+
+    private static func row(of host: EngineHost) -> HostRow {
+        var row = HostRow(listener: host.listener)
+        if !host.settings.allowsWebSocket { row.rules.insert(.refusesWebSocket) }
+        if host.settings.allowsConnect { row.rules.insert(.allowsConnect) }
+        row.streamIdleNanoseconds = host.settings.timeouts.streamIdle?.wholeNanoseconds ?? 0
+        return row
     }
 
     private mutating func addHostKey(

@@ -190,6 +190,12 @@ extension LimitList {
                 "An endpoint that owes a response is given up: 504."
             ),
             Self.row(
+                "http.streamIdleTimeout",
+                engine.streamIdleTimeout,
+                .tunnelTimeouts,
+                "A tunnel through which nothing moves is cut."
+            ),
+            Self.row(
                 "http.poolIdleTimeout",
                 engine.poolIdleTimeout,
                 .poolIdleTimeouts,
@@ -227,7 +233,7 @@ extension LimitList {
                 "streams",
                 http2.earlyResetMax,
                 .http2ResetLimitHits,
-                "Reset by the client or for what it sent, forgiven by time; one more ends the connection."
+                "Reset before they were answered, of a thousand; one more ends the connection."
             ),
             Self.row(
                 "http2.continuationFrameMax",
@@ -241,13 +247,7 @@ extension LimitList {
                 "frames",
                 http2.controlFrameMax,
                 .http2ControlLimitHits,
-                "That ask for nothing, forgiven by work and time; one more ends the connection."
-            ),
-            Self.row(
-                "http2.streamIdleTimeout",
-                limits.engine.streamIdleTimeout,
-                .streamIdleTimeouts,
-                "A stream on which nothing moves is given up: 408, 504 or a reset."
+                "Without a new stream in between; one more ends the connection."
             ),
         ]
     }

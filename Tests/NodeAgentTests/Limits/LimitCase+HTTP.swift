@@ -202,6 +202,20 @@ extension LimitCase {
             name: "http.upstreamIdleTimeout",
             tighten: { $0.engine.upstreamIdleTimeout = soon }
         ) { try $0.request(get, expecting: 504) },
+        LimitCase(
+            name: "http.streamIdleTimeout",
+            tighten: { $0.engine.streamIdleTimeout = soon }
+        ) { rig in
+            try rig.client(
+                head + "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
+                    + "sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+            )
+            rig.peers.wait { rig.peers.accepted.first.map { !$0.text.isEmpty } ?? false }
+            rig.peers.accepted.first?.send(
+                "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\n"
+                    + "upgrade: websocket\r\n\r\n"
+            )
+        },
         LimitCase(name: "http.poolIdleTimeout", tighten: { $0.engine.poolIdleTimeout = soon }) {
             try $0.served()
         },
