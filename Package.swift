@@ -125,7 +125,7 @@ let package = Package(
 
         .target(
             name: "TestSupport",
-            dependencies: ["Addressing", "LinuxSystem", "DataPlane", "COpenSSL"],
+            dependencies: ["Addressing", "LinuxSystem", "DataPlane", "COpenSSL", "CNghttp2"],
             path: "Tests/TestSupport",
             swiftSettings: swiftSettings
         ),

@@ -8,6 +8,9 @@ enum UntestedTypes {
         "inside the choice of endpoints, driven by BalancingTests and its like": [
             "BalancingRow", "EndpointChoice", "EndpointVitals",
         ],
+        "inside an HTTP/2 connection, driven by HTTP2ConnectionTests": [
+            "HTTP2Connection", "HTTP2EntryRow",
+        ],
         "inside the engine, driven by ProxySimulation and the tests of EventLoop's parts": [
             "AccessLog", "BufferPool", "ByteQueue", "Digits32", "EndpointTable", "EngineCounters",
             "EventHandler", "Exchange", "ExchangeAnnex", "FilterTally", "FlatTable", "Mailbox",

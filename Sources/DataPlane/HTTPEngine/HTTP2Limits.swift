@@ -9,14 +9,16 @@ package struct HTTP2Limits: BitwiseCopyable, Sendable {
     package var fieldCountMax = 128
     /// Receive window of a stream, bytes: what a slow upstream may leave waiting.
     package var streamWindowByteCount: UInt32 = 262_144
-    /// Streams that a client may reset before they were answered, each thousand streams forgiving
-    /// as many again (CVE-2023-44487).
+    /// Whether extended CONNECT is announced (RFC 8441).
+    package var allowsExtendedConnect = true
+    /// Streams that a client may reset, or have reset by what it sends; time and each thousand
+    /// streams forgive (CVE-2023-44487, CVE-2025-8671).
     package var earlyResetMax: UInt32 = 256
     /// CONTINUATION frames of one header block: a list within its limit fits in two
     /// (CVE-2024-27316, CVE-2023-45288).
     package var continuationFrameMax: UInt32 = 8
-    /// SETTINGS, PING and PRIORITY frames without a stream being opened in between
-    /// (CVE-2019-9512, -9515).
+    /// Frames that ask for nothing: SETTINGS, PING, PRIORITY, WINDOW_UPDATE, empty DATA. Streams,
+    /// bodies and time forgive (CVE-2019-9511, -9512, -9515, -9518).
     package var controlFrameMax: UInt32 = 1_000
 
     /// Makes the default limits.
@@ -31,18 +33,6 @@ enum HTTP2Limit {
     case earlyResets
     case continuationFrames
     case controlFrames
-}
-
-/// The pseudo-header fields of a request, as places in its header bytes.
-struct HTTP2Pseudo: BitwiseCopyable {
-    var methodOffset = 0
-    var methodLength = 0
-    var pathOffset = 0
-    var pathLength = 0
-    var authorityOffset = 0
-    var authorityLength = 0
-    var hasScheme = false
-    var contentLength: UInt64?
 }
 
 /// How much of a response's body was ready to be framed.

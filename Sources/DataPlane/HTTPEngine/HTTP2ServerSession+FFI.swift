@@ -7,33 +7,40 @@ import CNghttp2
     private let limits: HTTP2Limits
     /// The connection's number at its owner.
     let connection: Int32
-    /// Header bytes and fields of the block being received.
-    private let text: ScratchBuffer
-    private let fields: Table<HeaderField>
-    private var fieldCount = 0
-    private var pseudo = HTTP2Pseudo()
-    private var blockStream: Int32 = 0
-    private var isMalformed = false
-    private var isTooLarge = false
-    private var blockByteCount = 0
-    private var sawRegularField = false
-    private var earlyResets: UInt32 = 0
-    private var controlFrames: UInt32 = 0
-    private var continuationFrames: UInt32 = 0
-    private var streamsOpened: UInt32 = 0
-    private var openStreams: UInt32 = 0
+    /// Reads header lists for all sessions of the worker; what is in hand between two receives is
+    /// put aside.
+    private let reader: HTTP2HeadReader
+    private var partial: HTTP2HeadReader.Partial?
+    private var isInBlock = false
+    private var budget: HTTP2Budget
+    /// Streams the client has open, and those it opened.
+    private(set) var openStreamCount: UInt32 = 0
+    private(set) var streamCount: UInt32 = 0
     /// The greatest stream that was accepted.
     private(set) var lastStream: Int32 = 0
+    /// Ids between these were passed over: no stream will ever be theirs.
+    private var passedOver: Range<Int32> = 0..<0
     /// Set once a budget was used up: the connection ends after what is to be sent.
     private(set) var isAbusive = false
+    /// Frames that came whole.
+    private(set) var frameCount: UInt32 = 0
+    /// Whether a header list has come in part.
+    var isWithinHead: Bool { partial != nil }
+    /// Whether the client has answered the PING that was sent with the notice of the end.
+    private(set) var hasAnsweredNotice = false
 
     /// Begins a session and queues its SETTINGS; `nil` when nghttp2 has no memory.
-    init?(owner: any HTTP2SessionOwner, connection: Int32, limits: HTTP2Limits) {
+    init?(
+        owner: any HTTP2SessionOwner,
+        connection: Int32,
+        limits: HTTP2Limits,
+        reader: HTTP2HeadReader
+    ) {
         self.owner = owner
         self.connection = connection
         self.limits = limits
-        text = ScratchBuffer(capacity: limits.headerListByteLimit)
-        fields = Table(count: limits.fieldCountMax, repeating: HeaderField())
+        self.reader = reader
+        budget = HTTP2Budget(limits)
         guard start() else { return nil }
     }
 
@@ -60,21 +67,16 @@ import CNghttp2
     }
 
     private func submitSettings() -> Bool {
-        let entries = [
-            nghttp2_settings_entry(
-                settings_id: Int32(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS.rawValue),
-                value: limits.concurrentStreamMax
-            ),
-            nghttp2_settings_entry(
-                settings_id: Int32(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE.rawValue),
-                value: limits.streamWindowByteCount
-            ),
-            nghttp2_settings_entry(
-                settings_id: Int32(NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE.rawValue),
-                value: UInt32(limits.headerListByteLimit)
-            ),
-        ]
         let flag = UInt8(NGHTTP2_FLAG_NONE.rawValue)
+        let values: [(nghttp2_settings_id, UInt32)] = [
+            (NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits.concurrentStreamMax),
+            (NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, limits.streamWindowByteCount),
+            (NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, UInt32(limits.headerListByteLimit)),
+            (NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, limits.allowsExtendedConnect ? 1 : 0),
+        ]
+        let entries = values.map {
+            nghttp2_settings_entry(settings_id: Int32($0.0.rawValue), value: $0.1)
+        }
         let result = unsafe nghttp2_submit_settings(session, flag, entries, entries.count)
         // The connection's window is not to be what slows one of many streams.
         let window = unsafe nghttp2_session_set_local_window_size(session, flag, 0, 1 << 24)
@@ -86,7 +88,12 @@ import CNghttp2
     /// Takes bytes that have arrived.
     ///
     /// - Returns: `false` when the connection is to be closed once the output is sent.
-    func receive(_ bytes: RawSpan) -> Bool {
+    func receive(_ bytes: RawSpan, nowNanoseconds: UInt64) -> Bool {
+        budget.elapse(to: nowNanoseconds)
+        if let partial {
+            reader.resume(partial)
+            self.partial = nil
+        }
         let taken = unsafe bytes.withUnsafeBytes { buffer in
             unsafe nghttp2_session_mem_recv(
                 session,
@@ -94,6 +101,7 @@ import CNghttp2
                 buffer.count
             )
         }
+        if isInBlock { partial = reader.putAside() }
         if taken == Int(NGHTTP2_ERR_BAD_CLIENT_MAGIC.rawValue) {
             goAway(.protocolError)
         } else if taken < 0 {
@@ -110,40 +118,42 @@ import CNghttp2
 
     // MARK: Sending
 
-    /// Begins a response. Fields are name and value places in `bytes`; names are lowered.
+    /// Begins a response.
     ///
     /// - Parameter hasBody: whether the owner will be asked for a body.
-    func submitResponse(
-        stream: Int32,
-        status: UInt16,
-        _ bytes: RawSpan,
-        _ fields: Span<HeaderField>,
-        hasBody: Bool
-    ) {
-        unsafe bytes.withUnsafeBytes { buffer in
-            var lowered = HTTP2Names(status: status, byteCount: bytes.byteCount)
-            if let base = buffer.baseAddress { unsafe lowered.copy(base, fields) }
-            unsafe lowered.withFields { (list: UnsafePointer<nghttp2_nv>, count: Int) in
-                var provider = unsafe nghttp2_data_provider()
-                unsafe provider.read_callback = http2ReadBody
-                if hasBody {
-                    _ = unsafe nghttp2_submit_response(session, stream, list, count, &provider)
-                } else {
-                    _ = unsafe nghttp2_submit_response(session, stream, list, count, nil)
-                }
-            }
+    func submitResponse(stream: Int32, _ fields: HTTP2FieldList, hasBody: Bool) {
+        var provider = unsafe nghttp2_data_provider()
+        unsafe provider.read_callback = http2ReadBody
+        if hasBody {
+            _ = unsafe nghttp2_submit_response(
+                session,
+                stream,
+                fields.first,
+                fields.count,
+                &provider
+            )
+        } else {
+            _ = unsafe nghttp2_submit_response(session, stream, fields.first, fields.count, nil)
         }
     }
 
+    /// Sends an interim response (RFC 9110 section 15.2).
+    func submitInterim(stream: Int32, _ fields: HTTP2FieldList) {
+        let flag = UInt8(NGHTTP2_FLAG_NONE.rawValue)
+        _ = unsafe nghttp2_submit_headers(
+            session,
+            flag,
+            stream,
+            nil,
+            fields.first,
+            fields.count,
+            nil
+        )
+    }
+
     /// Ends a response with trailers; from within `http2ResponseBody` only.
-    func submitTrailers(stream: Int32, _ bytes: RawSpan, _ fields: Span<HeaderField>) {
-        unsafe bytes.withUnsafeBytes { buffer in
-            var lowered = HTTP2Names(byteCount: bytes.byteCount)
-            if let base = buffer.baseAddress { unsafe lowered.copy(base, fields) }
-            unsafe lowered.withFields { (list: UnsafePointer<nghttp2_nv>, count: Int) in
-                _ = unsafe nghttp2_submit_trailer(session, stream, list, count)
-            }
-        }
+    func submitTrailers(stream: Int32, _ fields: HTTP2FieldList) {
+        _ = unsafe nghttp2_submit_trailer(session, stream, fields.first, fields.count)
     }
 
     /// A deferred body has bytes again.
@@ -161,10 +171,25 @@ import CNghttp2
         _ = unsafe nghttp2_submit_goaway(session, flag, lastStream, code.rawValue, nil, 0)
     }
 
+    /// Tells the client to open no more streams, and asks for a sign that it has heard: streams
+    /// under way are still served (RFC 9113 section 6.8).
+    func announceEnd() {
+        let flag = UInt8(NGHTTP2_FLAG_NONE.rawValue)
+        _ = unsafe nghttp2_submit_shutdown_notice(session)
+        let text: StaticString = "shutdown"
+        _ = unsafe nghttp2_submit_ping(session, flag, text.utf8Start)
+    }
+
     /// Whether anything is to be received or sent still.
     var isFinished: Bool {
         unsafe nghttp2_session_want_read(session) == 0
             && nghttp2_session_want_write(session) == 0
+    }
+
+    /// Whether the client's windows let a stream's body go on.
+    func hasWindow(stream: Int32) -> Bool {
+        unsafe nghttp2_session_get_stream_remote_window_size(session, stream) > 0
+            && nghttp2_session_get_remote_window_size(session) > 0
     }
 
     /// Hands every frame that may be sent now to `body`, run by run.
@@ -179,237 +204,160 @@ import CNghttp2
 
     // MARK: What the callbacks forward
 
-    fileprivate func blockBegan(stream: Int32, isRequest: Bool) {
-        blockStream = stream
-        text.reset()
-        fieldCount = 0
-        pseudo = HTTP2Pseudo()
-        isMalformed = false
-        isTooLarge = false
-        blockByteCount = 0
-        sawRegularField = false
-        continuationFrames = 0
+    func blockBegan(stream: Int32, isRequest: Bool) {
+        isInBlock = true
+        reader.begin()
+        budget.blockBegan()
         guard isRequest else { return }
+        if stream > lastStream + 2 { passedOver = (lastStream + 1)..<stream }
         lastStream = max(lastStream, stream)
-        openStreams &+= 1
-        streamsOpened &+= 1
-        controlFrames = 0
-        if streamsOpened % 1_000 == 0 { earlyResets = 0 }
+        openStreamCount &+= 1
+        streamCount &+= 1
+        budget.streamOpened()
     }
 
-    /// Takes one field of the list; of a list past its limits the rest is passed over, so that the
-    /// table that both ends share stays whole (RFC 7541 section 2.2).
-    fileprivate func field(
-        _ name: UnsafeBufferPointer<UInt8>,
-        _ value: UnsafeBufferPointer<UInt8>
-    ) {
-        blockByteCount += name.count + value.count + 32
-        guard !isTooLarge else { return }
-        if blockByteCount > limits.headerListByteLimit || fieldCount >= limits.fieldCountMax {
-            let isLong = blockByteCount > limits.headerListByteLimit
-            owner.http2LimitReached(self, isLong ? .headerListBytes : .fieldCount)
-            isTooLarge = true
-            return
-        }
-        let nameOffset = text.count
-        unsafe text.append(RawSpan(_unsafeElements: name))
-        let valueOffset = text.count
-        unsafe text.append(RawSpan(_unsafeElements: value))
-        if unsafe name.first == UInt8(ascii: ":") {
-            addPseudo(nameOffset, name.count, valueOffset, value.count)
-        } else {
-            sawRegularField = true
-            addField(nameOffset, name.count, valueOffset, value.count)
-        }
+    /// Takes one field of the list.
+    func field(_ name: RawSpan, _ value: RawSpan) {
+        if let limit = reader.add(name, value) { owner.http2LimitReached(self, limit) }
+        if reader.isBomb { becomeAbusive() }
     }
 
-    private func addPseudo(_ nameOffset: Int, _ nameLength: Int, _ offset: Int, _ length: Int) {
-        let span = text.bytes()
-        if span.equalsIgnoringCase(nameOffset, nameLength, ":method") {
-            pseudo.methodOffset = offset
-            pseudo.methodLength = length
-        } else if span.equalsIgnoringCase(nameOffset, nameLength, ":path") {
-            pseudo.pathOffset = offset
-            pseudo.pathLength = length
-        } else if span.equalsIgnoringCase(nameOffset, nameLength, ":authority") {
-            pseudo.authorityOffset = offset
-            pseudo.authorityLength = length
-        } else if span.equalsIgnoringCase(nameOffset, nameLength, ":scheme") {
-            pseudo.hasScheme = true
-        }
-    }
-
-    private func addField(_ nameOffset: Int, _ nameLength: Int, _ offset: Int, _ length: Int) {
-        let span = text.bytes()
-        let id = HeaderID.identify(span, offset: nameOffset, count: nameLength)
-        switch id {
-        case .connection, .keepAlive, .proxyConnection, .transferEncoding, .upgrade:
-            isMalformed = true
-            return
-        case .host where pseudo.authorityLength == 0:
-            pseudo.authorityOffset = offset
-            pseudo.authorityLength = length
-            return
-        case .host:
-            // Two readers must not see two hosts (RFC 9113 section 8.3.1).
-            let isSame =
-                length == pseudo.authorityLength
-                && span.equalsIgnoringCase(offset, pseudo.authorityOffset, count: length)
-            if !isSame { isMalformed = true }
-            return
-        case .contentLength:
-            guard let number = HTTP2ServerSession.decimal(span, offset, length),
-                pseudo.contentLength == nil || pseudo.contentLength == number
-            else {
-                isMalformed = true
-                return
-            }
-            pseudo.contentLength = number
-            return
-        default: break
-        }
-        fields[fieldCount] = HeaderField(
-            nameOffset: UInt32(nameOffset),
-            valueOffset: UInt32(offset),
-            nameLength: UInt16(clamping: nameLength),
-            valueLength: UInt16(clamping: length),
-            id: id,
-            flags: id.isHopByHop ? .hopByHop : []
-        )
-        fieldCount += 1
-    }
-
-    private static func decimal(_ bytes: RawSpan, _ offset: Int, _ length: Int) -> UInt64? {
-        guard (1...18).contains(length) else { return nil }
-        var value: UInt64 = 0
-        for position in offset..<(offset + length) {
-            let digit = bytes.byte(at: position) &- UInt8(ascii: "0")
-            guard digit < 10 else { return nil }
-            value = value * 10 + UInt64(digit)
-        }
-        return value
-    }
-
-    fileprivate func requestReceived(stream: Int32, endStream: Bool) {
-        guard !isTooLarge else {
+    func requestReceived(stream: Int32, endStream: Bool) {
+        isInBlock = false
+        guard !reader.isTooLarge else {
             refuseHead(stream: stream)
             return
         }
-        guard !isMalformed, pseudo.methodLength > 0, pseudo.hasScheme, hasValidTarget() else {
+        guard reader.isRequest, allowsProtocol else {
             reset(stream: stream, .protocolError)
+            resetReceived()
             return
         }
+        reader.joinCookies()
         owner.http2RequestHead(
             self,
             stream: stream,
-            text.bytes(),
-            fields.span.extracting(0..<fieldCount),
-            pseudo,
+            reader.usedBytes,
+            reader.fields,
+            reader.pseudo,
             endStream: endStream
         )
     }
+
+    private var allowsProtocol: Bool {
+        reader.pseudo.protocolLength == 0 || limits.allowsExtendedConnect
+    }
+
+    /// Whether the request in hand announces trailers; within `http2RequestHead`.
+    var announcesTrailers: Bool { reader.hasTrailerField }
 
     /// Answers a list past its limits with 431 (RFC 9113 section 10.5.1). It is as costly as a
     /// reset and counted as one.
     private func refuseHead(stream: Int32) {
         owner.http2HeadRefused(self, stream: stream, status: 431)
-        submitResponse(stream: stream, status: 431, RawSpan(), Span(), hasBody: false)
         resetReceived()
     }
 
     /// The list behind a body.
-    fileprivate func trailersReceived(stream: Int32) {
-        if isTooLarge {
+    func trailersReceived(stream: Int32) {
+        isInBlock = false
+        if reader.isTooLarge {
             owner.http2TrailersRefused(self, stream: stream)
-        } else if isMalformed {
+        } else if reader.isMalformed {
             reset(stream: stream, .protocolError)
+            resetReceived()
         } else {
-            owner.http2RequestTrailers(
-                self,
-                stream: stream,
-                text.bytes(),
-                fields.span.extracting(0..<fieldCount)
-            )
+            owner.http2RequestTrailers(self, stream: stream, reader.usedBytes, reader.fields)
             owner.http2RequestEnded(self, stream: stream)
         }
     }
 
-    /// Whether path and authority could stand in a request line of HTTP/1 as they are.
-    private func hasValidTarget() -> Bool {
-        let span = text.bytes()
-        guard pseudo.pathLength > 0, span.byte(at: pseudo.pathOffset) == UInt8(ascii: "/") else {
-            return false
-        }
-        let end = pseudo.pathOffset + pseudo.pathLength
-        var at = pseudo.pathOffset
-        while at < end {
-            let mask = ByteScan.notTargetByte(span.word(at: at))
-            if mask != 0 && at + ByteScan.firstLane(mask) < end { return false }
-            at += 8
-        }
-        let authority =
-            pseudo.authorityOffset..<(pseudo.authorityOffset + pseudo.authorityLength)
-        return RequestLine.isAuthority(span, authority, mayBeEmpty: true)
-    }
-
     /// A field that no message may hold, such as one with a line break in its value.
-    fileprivate func invalidField() { isMalformed = true }
+    func invalidField() { reader.noteInvalid() }
 
-    fileprivate func dataReceived(stream: Int32, _ bytes: RawSpan) {
+    func dataReceived(stream: Int32, _ bytes: RawSpan) {
+        budget.dataPassed()
         owner.http2RequestData(self, stream: stream, bytes)
     }
 
-    fileprivate func requestEnded(stream: Int32) { owner.http2RequestEnded(self, stream: stream) }
+    func requestEnded(stream: Int32) { owner.http2RequestEnded(self, stream: stream) }
 
-    /// A frame begins: one that opens a stream past the bound is refused by nghttp2.
-    fileprivate func headersBegan(stream: Int32) {
-        guard stream > lastStream, openStreams >= limits.concurrentStreamMax else { return }
+    /// A frame begins. Only CONTINUATION goes on with the header list in hand, also where nghttp2
+    /// passes over what is left of it.
+    func frameBegan(_ type: UInt8, stream: Int32) {
+        switch UInt32(type) {
+        case NGHTTP2_CONTINUATION.rawValue:
+            becomeAbusive(past: budget.continuationCounted())
+            return
+        case NGHTTP2_HEADERS.rawValue: headersBegan(stream: stream)
+        case 0..<NGHTTP2_CONTINUATION.rawValue: break
+        default: controlFrameReceived()
+        }
+        isInBlock = false
+    }
+
+    /// A frame of headers begins: one that opens a stream past the bound is refused by nghttp2; an
+    /// id that was passed over is the end (RFC 9113 section 5.1.1).
+    private func headersBegan(stream: Int32) {
+        if passedOver.contains(stream) {
+            isAbusive = true
+            goAway(.protocolError)
+            return
+        }
+        guard stream > lastStream, openStreamCount >= limits.concurrentStreamMax else { return }
         owner.http2LimitReached(self, .concurrentStreams)
     }
 
-    fileprivate func streamClosed(stream: Int32, errorCode: UInt32) {
-        if stream <= lastStream && openStreams > 0 { openStreams &-= 1 }
+    func streamClosed(stream: Int32, errorCode: UInt32) {
+        if stream <= lastStream && openStreamCount > 0 { openStreamCount &-= 1 }
         owner.http2StreamClosed(self, stream: stream, errorCode: errorCode)
     }
 
     /// The last frame of a response has gone out: what is left of its request is not wanted (RFC
     /// 9113 section 8.1).
-    fileprivate func responseSent(stream: Int32) {
+    func responseSent(stream: Int32) {
         if unsafe nghttp2_session_get_stream_remote_close(session, stream) == 0 {
             reset(stream: stream, .noError)
         }
     }
 
-    fileprivate func resetReceived() {
-        earlyResets &+= 1
-        if earlyResets > limits.earlyResetMax { becomeAbusive(.earlyResets) }
-    }
+    func resetReceived() { becomeAbusive(past: budget.resetCounted()) }
 
     /// A frame that makes nghttp2 reset its stream: as costly as a reset of the client's own
     /// (CVE-2025-8671).
-    fileprivate func invalidFrameReceived() { resetReceived() }
+    func invalidFrameReceived() { resetReceived() }
 
-    fileprivate func continuationReceived() {
-        continuationFrames &+= 1
-        if continuationFrames > limits.continuationFrameMax { becomeAbusive(.continuationFrames) }
+    func controlFrameReceived() { becomeAbusive(past: budget.controlFrameCounted()) }
+
+    func frameReceived() { frameCount &+= 1 }
+
+    func pingAnswered() { hasAnsweredNotice = true }
+
+    private func becomeAbusive(past limit: HTTP2Limit?) {
+        guard let limit, !isAbusive else { return }
+        owner.http2LimitReached(self, limit)
+        becomeAbusive()
     }
 
-    fileprivate func controlFrameReceived() {
-        controlFrames &+= 1
-        if controlFrames > limits.controlFrameMax { becomeAbusive(.controlFrames) }
-    }
-
-    private func becomeAbusive(_ limit: HTTP2Limit? = nil) {
+    private func becomeAbusive() {
         guard !isAbusive else { return }
         isAbusive = true
-        if let limit { owner.http2LimitReached(self, limit) }
         goAway(.enhanceYourCalm)
     }
 
-    fileprivate func readBody(stream: Int32, into target: inout MutableRawSpan)
-        -> HTTP2BodyOutcome
-    {
-        owner.http2ResponseBody(self, stream: stream, into: &target)
+    /// Fills a DATA frame. One that the client's window keeps small counts against it, any other
+    /// for it (CVE-2019-9511, data dribble).
+    func readBody(stream: Int32, into target: inout MutableRawSpan) -> HTTP2BodyOutcome {
+        let room = target.byteCount
+        let outcome = owner.http2ResponseBody(self, stream: stream, into: &target)
+        if case .bytes(room) = outcome, room < HTTP2Budget.payingByteCount {
+            controlFrameReceived()
+        } else if case .deferred = outcome {
+            return outcome
+        } else {
+            budget.dataPassed()
+        }
+        return outcome
     }
 }
 
@@ -418,183 +366,9 @@ enum HTTP2ErrorCode: UInt32 {
     case noError = 0
     case protocolError = 1
     case internalError = 2
+    case refusedStream = 7
     case cancel = 8
+    case connectError = 10
     case enhanceYourCalm = 11
-}
-
-/// The session behind a callback's user pointer.
-private func session(_ user: UnsafeMutableRawPointer?) -> HTTP2ServerSession? {
-    guard let user = unsafe user else { return nil }
-    return unsafe Unmanaged<HTTP2ServerSession>.fromOpaque(user).takeUnretainedValue()
-}
-
-/// nghttp2's callbacks: each unpacks and forwards.
-private enum HTTP2Callbacks {
-    static func install(_ callbacks: OpaquePointer?) {
-        unsafe nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) {
-            _,
-            frame,
-            user in
-            guard let frame = unsafe frame, let session = unsafe session(user) else { return 0 }
-            let isRequest =
-                unsafe frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST
-            unsafe session.blockBegan(
-                stream: frame.pointee.hd.stream_id,
-                isRequest: isRequest
-            )
-            return 0
-        }
-        unsafe nghttp2_session_callbacks_set_on_header_callback(callbacks, http2Field)
-        unsafe nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks) {
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            user in
-            unsafe session(user)?.invalidField()
-            return 0
-        }
-        unsafe nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks) {
-            _,
-            header,
-            user in
-            guard let header = unsafe header, let session = unsafe session(user) else { return 0 }
-            switch unsafe UInt32(header.pointee.type) {
-            case NGHTTP2_CONTINUATION.rawValue: session.continuationReceived()
-            case NGHTTP2_HEADERS.rawValue:
-                unsafe session.headersBegan(stream: header.pointee.stream_id)
-            default: break
-            }
-            return 0
-        }
-        unsafe nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks) {
-            _,
-            _,
-            _,
-            user in
-            unsafe session(user)?.invalidFrameReceived()
-            return 0
-        }
-        unsafe nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, http2Frame)
-        unsafe nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, http2Sent)
-        unsafe nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, http2Data)
-        unsafe nghttp2_session_callbacks_set_on_stream_close_callback(callbacks) {
-            _,
-            stream,
-            code,
-            user in
-            unsafe session(user)?.streamClosed(stream: stream, errorCode: code)
-            return 0
-        }
-    }
-}
-
-/// `nghttp2_on_header_callback`.
-private func http2Field(
-    _ raw: OpaquePointer?,
-    _ frame: UnsafePointer<nghttp2_frame>?,
-    _ name: UnsafePointer<UInt8>?,
-    _ nameLength: Int,
-    _ value: UnsafePointer<UInt8>?,
-    _ valueLength: Int,
-    _ flags: UInt8,
-    _ user: UnsafeMutableRawPointer?
-) -> Int32 {
-    guard let session = unsafe session(user) else { return 0 }
-    unsafe session.field(
-        UnsafeBufferPointer(start: name, count: nameLength),
-        UnsafeBufferPointer(start: value, count: valueLength)
-    )
-    return 0
-}
-
-/// `nghttp2_on_frame_recv_callback`.
-private func http2Frame(
-    _ raw: OpaquePointer?,
-    _ frame: UnsafePointer<nghttp2_frame>?,
-    _ user: UnsafeMutableRawPointer?
-) -> Int32 {
-    guard let frame = unsafe frame, let session = unsafe session(user) else { return 0 }
-    let header = unsafe frame.pointee.hd
-    let endStream = header.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0
-    switch UInt32(header.type) {
-    case NGHTTP2_HEADERS.rawValue:
-        if unsafe frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST {
-            session.requestReceived(stream: header.stream_id, endStream: endStream)
-        } else if endStream {
-            session.trailersReceived(stream: header.stream_id)
-        }
-    case NGHTTP2_DATA.rawValue where endStream:
-        session.requestEnded(stream: header.stream_id)
-    case NGHTTP2_RST_STREAM.rawValue: session.resetReceived()
-    case NGHTTP2_SETTINGS.rawValue, NGHTTP2_PING.rawValue, NGHTTP2_PRIORITY.rawValue:
-        session.controlFrameReceived()
-    default: break
-    }
-    return 0
-}
-
-/// `nghttp2_on_frame_send_callback`.
-private func http2Sent(
-    _ raw: OpaquePointer?,
-    _ frame: UnsafePointer<nghttp2_frame>?,
-    _ user: UnsafeMutableRawPointer?
-) -> Int32 {
-    guard let frame = unsafe frame, let session = unsafe session(user) else { return 0 }
-    let header = unsafe frame.pointee.hd
-    guard header.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0 else { return 0 }
-    switch UInt32(header.type) {
-    case NGHTTP2_HEADERS.rawValue, NGHTTP2_DATA.rawValue:
-        session.responseSent(stream: header.stream_id)
-    default: break
-    }
-    return 0
-}
-
-/// `nghttp2_on_data_chunk_recv_callback`.
-private func http2Data(
-    _ raw: OpaquePointer?,
-    _ flags: UInt8,
-    _ stream: Int32,
-    _ data: UnsafePointer<UInt8>?,
-    _ length: Int,
-    _ user: UnsafeMutableRawPointer?
-) -> Int32 {
-    guard let data = unsafe data, let session = unsafe session(user) else { return 0 }
-    let bytes = unsafe RawSpan(_unsafeStart: UnsafeRawPointer(data), byteCount: length)
-    session.dataReceived(stream: stream, bytes)
-    return 0
-}
-
-/// `nghttp2_data_source_read_callback`.
-private func http2ReadBody(
-    _ raw: OpaquePointer?,
-    _ stream: Int32,
-    _ buffer: UnsafeMutablePointer<UInt8>?,
-    _ length: Int,
-    _ flags: UnsafeMutablePointer<UInt32>?,
-    _ source: UnsafeMutablePointer<nghttp2_data_source>?,
-    _ user: UnsafeMutableRawPointer?
-) -> Int {
-    guard let buffer = unsafe buffer, let session = unsafe session(user) else {
-        return Int(NGHTTP2_ERR_CALLBACK_FAILURE.rawValue)
-    }
-    var target = unsafe MutableRawSpan(
-        _unsafeStart: UnsafeMutableRawPointer(buffer),
-        byteCount: length
-    )
-    switch session.readBody(stream: stream, into: &target) {
-    case .bytes(let count): return count
-    case .deferred: return Int(NGHTTP2_ERR_DEFERRED.rawValue)
-    case .end(let count):
-        unsafe flags?.pointee |= UInt32(NGHTTP2_DATA_FLAG_EOF.rawValue)
-        return count
-    case .trailers(let count):
-        unsafe flags?.pointee |=
-            UInt32(NGHTTP2_DATA_FLAG_EOF.rawValue | NGHTTP2_DATA_FLAG_NO_END_STREAM.rawValue)
-        return count
-    }
+    case http11Required = 13
 }

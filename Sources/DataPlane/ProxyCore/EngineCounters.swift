@@ -14,7 +14,7 @@ package enum EngineCounter: Int, CaseIterable, Sendable {
     case editedTextLimitHits, editedFieldLimitHits, headerOperationLimitHits
     case http2StreamLimitHits, http2HeaderListLimitHits, http2FieldCountLimitHits
     case http2ResetLimitHits, http2ContinuationLimitHits, http2ControlLimitHits
-    case idleSearchLimitHits, discardTimeouts, pauseTimeouts, requestTimeouts
+    case idleSearchLimitHits, discardTimeouts, streamIdleTimeouts, pauseTimeouts, requestTimeouts
     case responsesWithoutStatus, responses1xx, responses2xx, responses3xx, responses4xx
     case responses5xx
     case breakerConnectionOverflows, breakerPendingOverflows, breakerRequestOverflows
@@ -68,7 +68,7 @@ package enum EngineCounter: Int, CaseIterable, Sendable {
             .editedFieldLimitHits, .headerOperationLimitHits, .http2StreamLimitHits,
             .http2HeaderListLimitHits, .http2FieldCountLimitHits, .http2ResetLimitHits,
             .http2ContinuationLimitHits, .http2ControlLimitHits, .idleSearchLimitHits,
-            .discardTimeouts, .pauseTimeouts, .tunnelTimeouts:
+            .discardTimeouts, .streamIdleTimeouts, .pauseTimeouts, .tunnelTimeouts:
             nil
         }
     }

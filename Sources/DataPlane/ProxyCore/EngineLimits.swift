@@ -25,12 +25,14 @@ package struct EngineLimits: Sendable, BitwiseCopyable {
     package var bodyTimeout = Duration.seconds(30)
     /// For the client to take some of a blocked response.
     package var sendTimeout = Duration.seconds(30)
+    /// Without progress of either direction of an HTTP/2 stream.
+    package var streamIdleTimeout = Duration.seconds(300)
     /// For TCP to an endpoint.
     package var connectTimeout = Duration.seconds(5)
     /// Between two arrivals from an endpoint that owes a response.
     package var upstreamIdleTimeout = Duration.seconds(60)
     /// A tunnel through which nothing moves either way ends after this.
-    package var streamIdleTimeout = Duration.seconds(3_600)
+    package var tunnelIdleTimeout = Duration.seconds(3_600)
     /// An idle upstream connection is closed after this.
     package var poolIdleTimeout = Duration.seconds(50)
     /// Idle connections of an endpoint that are looked at for one of the client's namespace.
@@ -64,9 +66,12 @@ struct EngineTimeouts: BitwiseCopyable {
     let discard: UInt64
     let send: UInt64
     let connect: UInt64
+    let streamIdle: UInt64
+    /// Between two looks at the streams of an HTTP/2 connection.
+    let sweep: UInt64
     let upstreamIdle: UInt64
     let poolIdle: UInt64
-    let streamIdle: UInt64
+    let tunnelIdle: UInt64
 
     init(_ limits: EngineLimits) {
         header = limits.headerTimeout.wholeNanoseconds
@@ -75,8 +80,10 @@ struct EngineTimeouts: BitwiseCopyable {
         discard = limits.discardTimeout.wholeNanoseconds
         send = limits.sendTimeout.wholeNanoseconds
         connect = limits.connectTimeout.wholeNanoseconds
+        streamIdle = limits.streamIdleTimeout.wholeNanoseconds
+        sweep = min(max(min(header, min(send, body)) / 4, 50_000_000), 5_000_000_000)
         upstreamIdle = limits.upstreamIdleTimeout.wholeNanoseconds
         poolIdle = limits.poolIdleTimeout.wholeNanoseconds
-        streamIdle = limits.streamIdleTimeout.wholeNanoseconds
+        tunnelIdle = limits.tunnelIdleTimeout.wholeNanoseconds
     }
 }

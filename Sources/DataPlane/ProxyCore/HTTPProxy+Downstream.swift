@@ -369,7 +369,7 @@ extension HTTPProxy {
         return consumed
     }
 
-    private func discard(_ handle: ConnectionHandle, _ byteCount: Int) {
+    func discard(_ handle: ConnectionHandle, _ byteCount: Int) {
         let before = connections[handle].bodyDiscarded
         connections[handle].bodyDiscarded = before + byteCount
         if connections[handle].bodyDiscarded > limits.discardByteLimit {

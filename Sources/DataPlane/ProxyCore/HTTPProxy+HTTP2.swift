@@ -1,53 +1,64 @@
-/// One client's HTTP/2 connection: its session, and which exchange each stream is.
-final class HTTP2Connection {
-    let session: HTTP2ServerSession
-    var streams: [Int32: ExchangeHandle] = [:]
-
-    init(session: HTTP2ServerSession) { self.session = session }
-}
-
-/// HTTP/2 on the client's side: streams become exchanges, exchanges become frames.
-extension HTTPProxy: HTTP2SessionOwner {
-    // MARK: Connections
+/// HTTP/2 on the client's side: connections.
+extension HTTPProxy {
+    /// Fields of a response, and as many of what is added to it.
+    static let http2FieldMax = 520
 
     /// Tells HTTP/2 from HTTP/1 by ALPN, or in cleartext by the preface (RFC 9113 section 3.4).
     ///
     /// - Returns: whether it can be told yet.
     func detectProtocol(_ handle: ConnectionHandle, _ bytes: RawSpan) -> Bool {
+        let row = http2Row(handle)
         let isHTTP2: Bool
         if connections[handle].flags.contains(.tls) {
             isHTTP2 = negotiatedHTTP2(handle)
+        } else if !row.speaksHTTP1 {
+            isHTTP2 = true
         } else {
             switch HTTP2Preface.compare(bytes) {
             case .partial: return false
             case .different: isHTTP2 = false
-            case .whole: isHTTP2 = true
+            case .whole: isHTTP2 = row.speaksHTTP2
             }
         }
         connections[handle].flags.remove(.detects)
         guard isHTTP2 else { return true }
-        return beginHTTP2(handle)
+        return beginHTTP2(handle, row)
     }
 
-    private func beginHTTP2(_ handle: ConnectionHandle) -> Bool {
+    private func http2Row(_ handle: ConnectionHandle) -> HTTP2EntryRow {
+        let entry = Int(connections[handle].entry)
+        return entry >= 0 && entry < view.entries.count
+            ? view.entries[entry].http2 : HTTP2EntryRow()
+    }
+
+    private func beginHTTP2(_ handle: ConnectionHandle, _ row: HTTP2EntryRow) -> Bool {
+        var own = limits.http2
+        if row.concurrentStreamMax > 0 { own.concurrentStreamMax = row.concurrentStreamMax }
+        own.allowsExtendedConnect = row.allowsWebSocket
         guard
             let session = HTTP2ServerSession(
                 owner: self,
                 connection: handle.index,
-                limits: limits.http2
+                limits: own,
+                reader: http2Reader
             )
         else {
             markBroken(handle)
             return false
         }
+        let idle = row.streamIdleNanoseconds > 0 ? row.streamIdleNanoseconds : timeouts.streamIdle
         while http2Connections.count <= Int(handle.index) { http2Connections.append(nil) }
-        http2Connections[Int(handle.index)] = HTTP2Connection(session: session)
+        http2Connections[Int(handle.index)] = HTTP2Connection(
+            session: session,
+            requestMax: row.requestMax,
+            streamIdleSeconds: UInt32(clamping: max(idle / 1_000_000_000, 1))
+        )
         connections[handle].flags.insert(.http2)
         counters.count(.http2Sessions)
         return true
     }
 
-    private func http2(_ handle: ConnectionHandle) -> HTTP2Connection? {
+    func http2(_ handle: ConnectionHandle) -> HTTP2Connection? {
         guard connections.contains(handle), connections[handle].flags.contains(.http2),
             Int(handle.index) < http2Connections.count
         else { return nil }
@@ -56,23 +67,34 @@ extension HTTPProxy: HTTP2SessionOwner {
 
     /// Gives received bytes to the session and sends what it answers.
     func receiveHTTP2(_ handle: ConnectionHandle, _ bytes: RawSpan) {
-        guard let connection = http2(handle) else { return }
+        guard let connection = http2(handle),
+            connections[handle].flags.isDisjoint(with: [.discards, .closesWhenSent])
+        else {
+            discard(handle, bytes.byteCount)
+            return
+        }
         connections[handle].exchangeCount &+= 1
-        let goesOn = connection.session.receive(bytes)
+        let goesOn = connection.session.receive(bytes, nowNanoseconds: loop.nowNanoseconds)
         guard connections.contains(handle) else { return }
-        if !goesOn {
+        guard goesOn else {
             counters.count(.protocolErrors)
             noteProtocolAbuse(handle)
+            collectHTTP2(handle)
+            closeHTTP2(handle)
+            return
         }
+        advanceEnd(handle, connection)
         collectHTTP2(handle)
         guard connections.contains(handle) else { return }
-        if !goesOn || connection.session.isFinished {
-            abandonHTTP2Exchanges(handle)
-            finishGathering()
-            beginDiscarding(handle)
-        } else if !isBlocked(handle) {
-            setDeadline(handle, connection.streams.isEmpty ? timeouts.idle : timeouts.upstreamIdle)
-        }
+        if connection.session.isFinished { closeHTTP2(handle) }
+    }
+
+    /// Gives up what is in hand and closes, once what was collected has been sent.
+    private func closeHTTP2(_ handle: ConnectionHandle) {
+        guard connections.contains(handle) else { return }
+        abandonHTTP2Exchanges(handle)
+        finishGathering()
+        beginDiscarding(handle)
     }
 
     /// Sends the frames that may be sent, unless the socket takes none.
@@ -80,14 +102,16 @@ extension HTTPProxy: HTTP2SessionOwner {
         guard let connection = http2(handle), !isBlocked(handle) else { return }
         connection.session.collect { run in write(handle, run) }
         guard connections.contains(handle) else { return }
-        if isDraining && connection.streams.isEmpty {
+        if connection.end == .final && connection.streams.isEmpty {
             finishGathering()
             beginDiscarding(handle)
+        } else {
+            setHTTP2Deadline(handle, connection)
         }
     }
 
     /// Has frames collected at the end of the turn, so that several streams share a call.
-    private func scheduleCollection(_ handle: ConnectionHandle) {
+    func scheduleCollection(_ handle: ConnectionHandle) {
         guard connections.contains(handle) else { return }
         connections[handle].flags.insert(.collects)
         schedule(handle)
@@ -100,351 +124,154 @@ extension HTTPProxy: HTTP2SessionOwner {
         collectHTTP2(handle)
     }
 
-    /// Nothing came for a while: an idle connection is closed.
-    func http2TimedOut(_ handle: ConnectionHandle) {
-        guard let connection = http2(handle) else { return }
-        guard connection.streams.isEmpty else {
-            setDeadline(handle, timeouts.upstreamIdle)
-            return
-        }
-        counters.count(.idleTimeouts)
-        connection.session.goAway(.noError)
-        collectHTTP2(handle)
-        finishGathering()
-        beginDiscarding(handle)
-    }
-
-    /// Announces the end and closes once the streams have ended.
-    func drainHTTP2(_ handle: ConnectionHandle) {
-        guard let connection = http2(handle) else { return }
-        connection.session.goAway(.noError)
-        collectHTTP2(handle)
-        finishGathering()
-    }
-
     /// Gives up every exchange of a connection that is gone.
     func abandonHTTP2Exchanges(_ handle: ConnectionHandle) {
         guard let connection = http2(handle) else { return }
         let streams = connection.streams
-        connection.streams = [:]
-        for exchange in streams.values where exchanges.contains(exchange) {
-            abandon(exchange, .downstreamClosed)
+        connection.streams = HTTP2StreamTable()
+        for slot in 0..<streams.capacity where streams[slot].stream != 0 {
+            let exchange = streams[slot].exchange
+            if exchanges.contains(exchange) { abandon(exchange, .downstreamClosed) }
         }
     }
 
-    // MARK: Requests
+    // MARK: The end
 
-    func http2RequestHead(
-        _ session: HTTP2ServerSession,
-        stream: Int32,
-        _ bytes: RawSpan,
-        _ fields: Span<HeaderField>,
-        _ pseudo: HTTP2Pseudo,
-        endStream: Bool
-    ) {
-        guard let handle = connections.handle(at: session.connection),
-            let connection = http2(handle)
+    /// Announces the end and closes once the streams have ended.
+    func drainHTTP2(_ handle: ConnectionHandle) {
+        guard let connection = http2(handle), connection.end == .open else { return }
+        announceEnd(handle, connection)
+        collectHTTP2(handle)
+        finishGathering()
+    }
+
+    func announceEnd(_ handle: ConnectionHandle, _ connection: HTTP2Connection) {
+        guard connection.end == .open else { return }
+        connection.end = .announced
+        connection.session.announceEnd()
+        scheduleCollection(handle)
+    }
+
+    /// Says which stream is the last one, once the client has heard that it is to open no more.
+    private func advanceEnd(_ handle: ConnectionHandle, _ connection: HTTP2Connection) {
+        let isReached =
+            connection.requestMax > 0 && connection.session.streamCount >= connection.requestMax
+        if connection.end == .open && isReached { announceEnd(handle, connection) }
+        guard connection.end == .announced, connection.session.hasAnsweredNotice else { return }
+        connection.end = .final
+        connection.session.goAway(.noError)
+    }
+
+    // MARK: Time
+
+    private func setHTTP2Deadline(_ handle: ConnectionHandle, _ connection: HTTP2Connection) {
+        guard !isBlocked(handle),
+            connections[handle].flags.isDisjoint(with: [.discards, .closesWhenSent])
         else { return }
-        guard let block = pool.take() else {
-            counters.count(.bufferLimitHits)
-            session.reset(stream: stream, .enhanceYourCalm)
-            return
+        let now = loop.nowNanoseconds
+        if !connection.session.isWithinHead {
+            connection.headNanoseconds = 0
+        } else if connection.headNanoseconds == 0 {
+            connection.headNanoseconds = now
         }
-        pool.write(bytes, to: block, at: 0)
-        var table = pool.mutableElements(
-            block,
-            at: ExchangeBlock.fieldOffset,
-            count: fields.count,
-            of: HeaderField.self
-        )
-        for index in fields.indices { table[index] = fields[index] }
-        let head = requestHead(bytes, fields.count, pseudo, endStream)
-        guard let exchange = openExchange(handle, block, head) else {
-            session.reset(stream: stream, .enhanceYourCalm)
-            return
-        }
-        exchanges[exchange].stream = stream
-        connection.streams[stream] = exchange
-        if endStream { exchanges[exchange].flags.insert(.requestEnded) }
-        guard head.method != .connect else {
-            fail(exchange, status: 405, .noRoute)
-            return
-        }
-        start(exchange)
-    }
-
-    func http2HeadRefused(_ session: HTTP2ServerSession, stream: Int32, status: UInt16) {
-        guard let handle = connections.handle(at: session.connection) else { return }
-        counters.count(.protocolErrors)
-        counters.count(.headLimitHits)
-        counters.count(EngineCounter.responses(status: status))
-        noteProtocolAbuse(handle)
-        logRefusal(handle, status: status)
-    }
-
-    private func requestHead(
-        _ bytes: RawSpan,
-        _ fieldCount: Int,
-        _ pseudo: HTTP2Pseudo,
-        _ endStream: Bool
-    ) -> RequestHead {
-        var head = RequestHead()
-        head.isHTTP2 = true
-        head.method = HTTPMethod.identify(
-            bytes,
-            offset: pseudo.methodOffset,
-            count: pseudo.methodLength
-        )
-        head.methodOffset = Int32(pseudo.methodOffset)
-        head.methodLength = Int32(pseudo.methodLength)
-        head.pathOffset = Int32(pseudo.pathOffset)
-        head.pathLength = Int32(pseudo.pathLength)
-        head.authorityOffset = Int32(pseudo.authorityOffset)
-        head.authorityLength = Int32(pseudo.authorityLength)
-        head.fieldCount = Int32(fieldCount)
-        head.byteCount = Int32(bytes.byteCount)
-        if let length = pseudo.contentLength {
-            head.framing = length == 0 && endStream ? .none : .length(length)
-        } else {
-            head.framing = endStream ? .none : .chunked
-        }
-        return head
-    }
-
-    func http2RequestData(_ session: HTTP2ServerSession, stream: Int32, _ bytes: RawSpan) {
-        guard let handle = connections.handle(at: session.connection),
-            let exchange = http2(handle)?.streams[stream], exchanges.contains(exchange)
-        else {
-            session.consume(stream: stream, bytes.byteCount)
-            return
-        }
-        exchanges[exchange].unconsumedByteCount += bytes.byteCount
-        if exchanges[exchange].flags.contains(.tunnel) { touchTunnel(exchange) }
-        forwardRequestBody(exchange, bytes)
-        guard exchanges.contains(exchange) else { return }
-        let flags = exchanges[exchange].flags
-        let isPassed = flags.contains(.dispatched) && !flags.contains(.paused)
-        let isHeld = !isPassed && !flags.contains(.buffering)
-        if !(isHeld && !flags.contains(.local)) && !isBlocked(exchanges[exchange].upstream) {
-            requestBodyDrained(exchange)
-        }
-    }
-
-    /// The endpoint has taken the body so far: the client's windows are given back.
-    func requestBodyDrained(_ exchange: ExchangeHandle) {
-        let count = exchanges[exchange].unconsumedByteCount
-        guard exchanges[exchange].stream != 0, count > 0,
-            let connection = http2(exchanges[exchange].downstream)
-        else { return }
-        exchanges[exchange].unconsumedByteCount = 0
-        connection.session.consume(stream: exchanges[exchange].stream, count)
-        scheduleCollection(exchanges[exchange].downstream)
-    }
-
-    func http2RequestTrailers(
-        _ session: HTTP2ServerSession,
-        stream: Int32,
-        _ bytes: RawSpan,
-        _ fields: Span<HeaderField>
-    ) {
-        guard let handle = connections.handle(at: session.connection),
-            let exchange = http2(handle)?.streams[stream], exchanges.contains(exchange),
-            exchanges[exchange].flags.isDisjoint(with: [.local, .requestEnded])
-        else { return }
-        if !keepTrailers(exchange, bytes, fields) { http2TrailersRefused(session, stream: stream) }
-    }
-
-    func http2TrailersRefused(_ session: HTTP2ServerSession, stream: Int32) {
-        guard let handle = connections.handle(at: session.connection),
-            let exchange = http2(handle)?.streams[stream], exchanges.contains(exchange),
-            exchanges[exchange].flags.isDisjoint(with: [.local, .requestEnded])
-        else { return }
-        counters.count(.protocolErrors)
-        refuseBody(exchange, .trailersTooLarge)
-    }
-
-    func http2RequestEnded(_ session: HTTP2ServerSession, stream: Int32) {
-        guard let handle = connections.handle(at: session.connection),
-            let exchange = http2(handle)?.streams[stream], exchanges.contains(exchange)
-        else { return }
-        requestEnded(exchange)
-    }
-
-    func http2StreamClosed(_ session: HTTP2ServerSession, stream: Int32, errorCode: UInt32) {
-        guard let handle = connections.handle(at: session.connection),
-            let connection = http2(handle),
-            let exchange = connection.streams.removeValue(forKey: stream),
-            exchanges.contains(exchange)
-        else { return }
-        let flags = exchanges[exchange].flags
-        if flags.contains(.responseEnded) || flags.contains(.local) {
-            if let upstream = unbind(exchange) { close(upstream) }
-            account(exchange)
-            closeExchange(exchange)
-        } else {
-            abandon(exchange, .downstreamClosed)
-        }
-    }
-
-    // MARK: Responses
-
-    func sendHTTP2ResponseHead(
-        _ exchange: ExchangeHandle,
-        _ head: HTTP1ResponseHead,
-        _ bytes: RawSpan
-    ) {
-        guard let connection = http2(exchanges[exchange].downstream) else { return }
-        let count = gatherHTTP2Fields(exchange, head, bytes)
-        connection.session.submitResponse(
-            stream: exchanges[exchange].stream,
-            status: head.status,
-            http2Text.bytes(),
-            http2Fields.span.extracting(0..<count),
-            hasBody: head.framing != .none
-        )
-        scheduleCollection(exchanges[exchange].downstream)
-    }
-
-    private func gatherHTTP2Fields(
-        _ exchange: ExchangeHandle,
-        _ head: HTTP1ResponseHead,
-        _ bytes: RawSpan
-    ) -> Int {
-        http2Text.reset()
-        http2Text.append(" ")
-        let operationCount = Int(exchanges[exchange].action.responseOperationCount)
-        let operations = copiedOperations(exchange, count: operationCount)
-        let text = headBytes(exchange)
-        let fields = responseFields.span
-        var count = 0
-        for index in 0..<head.fieldCount {
-            let field = fields[index]
-            guard !field.flags.contains(.hopByHop),
-                !operations.span.replaces(field, of: bytes, text: text)
-            else { continue }
-            addHTTP2Field(
-                bytes.extracting(field.nameRange),
-                bytes.extracting(field.valueRange),
-                &count
-            )
-        }
-        for index in 0..<operationCount where operations[index].kind != .remove {
-            guard !operations.span.isOverridden(index, text: text) else { continue }
-            addHTTP2Field(
-                text.extracting(operations[index].name.range),
-                text.extracting(operations[index].value.range),
-                &count
-            )
-        }
-        return count
-    }
-
-    private func addHTTP2Field(_ name: RawSpan, _ value: RawSpan, _ count: inout Int) {
-        guard count < http2Fields.count else { return }
-        let nameOffset = http2Text.count
-        http2Text.append(name)
-        let valueOffset = http2Text.count
-        http2Text.append(value)
-        http2Fields[count] = HeaderField(
-            nameOffset: UInt32(nameOffset),
-            valueOffset: UInt32(valueOffset),
-            nameLength: UInt16(name.byteCount),
-            valueLength: UInt16(value.byteCount)
-        )
-        count += 1
-    }
-
-    /// Keeps a piece of a response's body until frames can take it.
-    func queueHTTP2Body(_ exchange: ExchangeHandle, _ bytes: RawSpan) {
-        guard exchanges[exchange].responseBody.append(bytes, pool) else {
-            counters.count(.bufferLimitHits)
-            fail(exchange, status: 503, .overflow)
-            return
-        }
-        resumeHTTP2Body(exchange)
-    }
-
-    private func resumeHTTP2Body(_ exchange: ExchangeHandle) {
-        let downstream = exchanges[exchange].downstream
-        http2(downstream)?.session.resumeBody(stream: exchanges[exchange].stream)
-        scheduleCollection(downstream)
-    }
-
-    func http2ResponseBody(
-        _ session: HTTP2ServerSession,
-        stream: Int32,
-        into target: inout MutableRawSpan
-    ) -> HTTP2BodyOutcome {
-        guard let handle = connections.handle(at: session.connection),
-            let exchange = http2(handle)?.streams[stream], exchanges.contains(exchange)
-        else { return .end(0) }
-        let count = exchanges[exchange].responseBody.copy(into: &target, pool)
-        exchanges[exchange].responseBody.consume(count, pool)
-        if exchanges[exchange].responseBody.isEmpty {
-            let flags = exchanges[exchange].flags
-            if flags.contains(.responseTrailers) && flags.contains(.responseEnded) {
-                session.submitTrailers(
-                    stream: stream,
-                    trailerBytes(exchange, .response),
-                    trailerFields(exchange, .response)
-                )
-                return .trailers(count)
+        guard connection.streams.isEmpty else {
+            if connection.sweepNanoseconds == 0 {
+                connection.sweepNanoseconds = now &+ timeouts.sweep
             }
-            if flags.contains(.responseEnded) { return .end(count) }
-            let upstream = exchanges[exchange].upstream
-            if connections.contains(upstream) { resumeReading(upstream) }
+            connectionTimers.set(handle.index, connection.sweepNanoseconds)
+            return
         }
-        return count > 0 ? .bytes(count) : .deferred
-    }
-
-    /// The response is complete: the stream ends once its last frame is out.
-    func finishHTTP2(_ exchange: ExchangeHandle) {
-        requestBodyDrained(exchange)
-        resumeHTTP2Body(exchange)
-    }
-
-    /// Cuts a response so that the client sees it is incomplete.
-    func resetHTTP2(_ exchange: ExchangeHandle) {
-        let downstream = exchanges[exchange].downstream
-        http2(downstream)?.session.reset(stream: exchanges[exchange].stream, .internalError)
-        scheduleCollection(downstream)
-    }
-
-    /// Answers a stream here.
-    func replyHTTP2(_ exchange: ExchangeHandle, _ reply: LocalReply, _ body: [UInt8]) {
-        guard let connection = http2(exchanges[exchange].downstream) else { return }
-        http2Text.reset()
-        http2Text.append(" ")
-        var count = 0
-        for field in reply.fields { addHTTP2Text(field.name, field.value, &count) }
-        addHTTP2Text("content-length", String(reply.body.count), &count)
-        if !reply.body.isEmpty && !reply.hasContentType {
-            addHTTP2Text("content-type", "text/plain", &count)
+        let frames = connection.session.frameCount
+        let isNewlyIdle = connection.sweepNanoseconds > 0 || connection.frameCount != frames
+        connection.sweepNanoseconds = 0
+        connection.frameCount = frames
+        if connection.headNanoseconds > 0 {
+            connectionTimers.set(handle.index, connection.headNanoseconds &+ timeouts.header)
+        } else if connection.end == .announced {
+            setDeadline(handle, timeouts.discard)
+        } else if isNewlyIdle {
+            setDeadline(handle, timeouts.idle)
         }
-        if !body.isEmpty { exchanges[exchange].responseBody.append(array: body, pool) }
-        connection.session.submitResponse(
-            stream: exchanges[exchange].stream,
-            status: reply.status,
-            http2Text.bytes(),
-            http2Fields.span.extracting(0..<count),
-            hasBody: !body.isEmpty
-        )
-        finishHTTP2(exchange)
     }
 
-    private func addHTTP2Text(_ name: String, _ value: String, _ count: inout Int) {
-        guard count < http2Fields.count else { return }
-        let nameOffset = http2Text.count
-        http2Text.append(string: name)
-        let valueOffset = http2Text.count
-        http2Text.append(string: value)
-        http2Fields[count] = HeaderField(
-            nameOffset: UInt32(nameOffset),
-            valueOffset: UInt32(valueOffset),
-            nameLength: UInt16(valueOffset - nameOffset),
-            valueLength: UInt16(http2Text.count - valueOffset)
-        )
-        count += 1
+    /// A deadline has passed: streams are looked at, an idle connection is closed.
+    func http2TimedOut(_ handle: ConnectionHandle) {
+        guard let connection = http2(handle) else { return }
+        connection.sweepNanoseconds = 0
+        let now = loop.nowNanoseconds
+        let head = connection.headNanoseconds
+        if head > 0 && now &- head >= timeouts.header {
+            counters.count(.headerTimeouts)
+            noteProtocolAbuse(handle)
+            connection.session.goAway(.enhanceYourCalm)
+            collectHTTP2(handle)
+            closeHTTP2(handle)
+            return
+        }
+        if connection.streams.isEmpty {
+            if connection.end == .open { counters.count(.idleTimeouts) }
+            connection.end = .final
+            connection.session.goAway(.noError)
+        } else {
+            if connection.end == .announced {
+                connection.end = .final
+                connection.session.goAway(.noError)
+            }
+            sweepStreams(handle, connection)
+        }
+        collectHTTP2(handle)
+        finishGathering()
+    }
+
+    /// Gives up the streams whose client does nothing for them: a window that stays closed, a body
+    /// that does not come.
+    private func sweepStreams(_ handle: ConnectionHandle, _ connection: HTTP2Connection) {
+        for slot in 0..<connection.streams.capacity where connection.streams[slot].stream != 0 {
+            let row = connection.streams[slot]
+            guard exchanges.contains(row.exchange) else { continue }
+            let idle = UInt64(monotonicSecond &- row.progressSecond) &* 1_000_000_000
+            let exchange = exchanges[row.exchange]
+            if !exchange.responseBody.isEmpty && idle >= timeouts.send {
+                counters.count(.sendTimeouts)
+                noteProtocolAbuse(handle)
+                cutStream(row.exchange, .enhanceYourCalm)
+            } else if owesBody(exchange) && idle >= timeouts.body {
+                counters.count(.bodyTimeouts)
+                fail(row.exchange, status: 408, .downstreamTimeout)
+            } else if monotonicSecond &- row.progressSecond >= connection.streamIdleSeconds {
+                counters.count(.streamIdleTimeouts)
+                giveUp(row.exchange)
+            }
+        }
+    }
+
+    /// Whether the client has announced a body's length, has window to send it, and does not.
+    private func owesBody(_ exchange: Exchange) -> Bool {
+        guard case .length = exchange.head.framing, exchange.unconsumedByteCount == 0 else {
+            return false
+        }
+        return exchange.flags.isDisjoint(with: [.requestEnded, .responseStarted])
+    }
+
+    private func giveUp(_ exchange: ExchangeHandle) {
+        if exchanges[exchange].flags.contains(.responseStarted) {
+            cutStream(exchange, .cancel)
+        } else if exchanges[exchange].flags.contains(.requestEnded) {
+            fail(exchange, status: 504, .upstreamTimeout)
+        } else {
+            fail(exchange, status: 408, .downstreamTimeout)
+        }
+    }
+
+    private func cutStream(_ exchange: ExchangeHandle, _ code: HTTP2ErrorCode) {
+        if let upstream = unbind(exchange) { close(upstream) }
+        exchanges[exchange].responseFlags.insert(.downstreamTimeout)
+        resetHTTP2(exchange, code)
+    }
+
+    /// Seconds of the monotonic clock.
+    var monotonicSecond: UInt32 {
+        UInt32(truncatingIfNeeded: loop.nowNanoseconds / 1_000_000_000)
     }
 }
 

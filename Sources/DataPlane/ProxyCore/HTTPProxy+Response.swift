@@ -424,9 +424,11 @@ extension HTTPProxy {
         _ head: HTTP1ResponseHead,
         _ bytes: RawSpan
     ) {
-        guard exchanges[exchange].stream == 0, exchanges[exchange].head.minorVersion == 1 else {
+        if exchanges[exchange].stream != 0 {
+            sendHTTP2Interim(exchange, head, bytes)
             return
         }
+        guard exchanges[exchange].head.minorVersion == 1 else { return }
         reserveGathered(for: exchanges[exchange].downstream)
         appendStatusLine(head, bytes)
         let fields = responseFields.span.extracting(0..<head.fieldCount)

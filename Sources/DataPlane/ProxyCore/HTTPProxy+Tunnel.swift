@@ -81,7 +81,7 @@ extension HTTPProxy {
         case .upgrade, .connect, .extendedConnect: break
         }
         let own = row.streamIdleNanoseconds
-        annexes[annex(exchange)].streamIdleNanoseconds = own > 0 ? own : timeouts.streamIdle
+        annexes[annex(exchange)].streamIdleNanoseconds = own > 0 ? own : timeouts.tunnelIdle
         return true
     }
 

@@ -58,7 +58,8 @@ package final class HTTPProxy: EventHandler {
     /// HTTP/2 connections by connection slot, and what a response's fields are gathered in.
     var http2Connections: [HTTP2Connection?] = []
     let http2Text = ScratchBuffer(capacity: BufferPool.blockByteCount * 2)
-    let http2Fields = Table<HeaderField>(count: 512, repeating: HeaderField())
+    let http2Fields = HTTP2FieldList(capacity: HTTPProxy.http2FieldMax)
+    private(set) lazy var http2Reader = HTTP2HeadReader(limits.http2)
     /// Filter chains by the version of their set, and the version in force.
     var chainSets: [UInt32: ChainSet] = [:]
     var chainSetVersion: UInt32 = 0

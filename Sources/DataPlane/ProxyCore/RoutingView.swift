@@ -22,6 +22,7 @@ struct EntryRow: BitwiseCopyable {
     var abuseChain: Int32 = -1
     /// The host for every name, -1 for none.
     var anyHost: Int32 = -1
+    var http2 = HTTP2EntryRow()
 }
 
 /// A slot of the open-addressed table of host names.

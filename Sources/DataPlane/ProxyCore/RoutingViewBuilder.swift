@@ -64,7 +64,8 @@ struct RoutingViewBuilder {
             isPresent: true,
             isEdge: entry.isEdge,
             listener: entry.listener,
-            abuseChain: entry.abuseChain
+            abuseChain: entry.abuseChain,
+            http2: HTTP2EntryRow(entry.settings)
         )
         for host in entry.hosts {
             let index = Int32(hosts.count)

@@ -190,8 +190,8 @@ extension LimitList {
                 "An endpoint that owes a response is given up: 504."
             ),
             Self.row(
-                "http.streamIdleTimeout",
-                engine.streamIdleTimeout,
+                "http.tunnelIdleTimeout",
+                engine.tunnelIdleTimeout,
                 .tunnelTimeouts,
                 "A tunnel through which nothing moves is cut."
             ),
@@ -233,7 +233,7 @@ extension LimitList {
                 "streams",
                 http2.earlyResetMax,
                 .http2ResetLimitHits,
-                "Reset before they were answered, of a thousand; one more ends the connection."
+                "Reset by the client or for what it sent, forgiven by time; one more ends the connection."
             ),
             Self.row(
                 "http2.continuationFrameMax",
@@ -247,7 +247,13 @@ extension LimitList {
                 "frames",
                 http2.controlFrameMax,
                 .http2ControlLimitHits,
-                "Without a new stream in between; one more ends the connection."
+                "That ask for nothing, forgiven by work and time; one more ends the connection."
+            ),
+            Self.row(
+                "http2.streamIdleTimeout",
+                limits.engine.streamIdleTimeout,
+                .streamIdleTimeouts,
+                "A stream on which nothing moves is given up: 408, 504 or a reset."
             ),
         ]
     }

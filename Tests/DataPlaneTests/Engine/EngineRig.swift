@@ -191,6 +191,9 @@ final class EngineRig {
     /// How much a test's peer has received.
     func byteCount(_ fd: Int32) -> Int { received[fd]?.count ?? 0 }
 
+    /// What a test's peer has received, as bytes.
+    func bytes(_ fd: Int32) -> [UInt8] { received[fd] ?? [] }
+
     /// What a test's peer has received.
     func text(_ fd: Int32) -> String { String(decoding: received[fd] ?? [], as: UTF8.self) }
 

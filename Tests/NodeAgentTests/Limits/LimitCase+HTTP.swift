@@ -203,8 +203,8 @@ extension LimitCase {
             tighten: { $0.engine.upstreamIdleTimeout = soon }
         ) { try $0.request(get, expecting: 504) },
         LimitCase(
-            name: "http.streamIdleTimeout",
-            tighten: { $0.engine.streamIdleTimeout = soon }
+            name: "http.tunnelIdleTimeout",
+            tighten: { $0.engine.tunnelIdleTimeout = soon }
         ) { rig in
             try rig.client(
                 head + "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"

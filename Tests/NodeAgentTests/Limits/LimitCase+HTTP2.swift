@@ -78,6 +78,11 @@ extension LimitCase {
             { $0.engine.http2.controlFrameMax = 3 },
             (0..<6).map { _ in Frame.ping }
         ),
+        frames(
+            "http2.streamIdleTimeout",
+            { $0.engine.streamIdleTimeout = soon },
+            [Frame.make(1, 4, 1, Frame.block)]
+        ),
     ]
 
     private static func filter(

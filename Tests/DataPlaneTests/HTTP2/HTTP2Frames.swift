@@ -20,6 +20,9 @@ enum HTTP2Frames {
             guard type == 3 || type == 7, payload.count >= at + 4 else { return nil }
             return payload[at..<(at + 4)].reduce(0) { $0 << 8 | UInt32($1) }
         }
+
+        /// What a WINDOW_UPDATE adds.
+        var increment: Int { payload.prefix(4).reduce(0) { $0 << 8 | Int($1) } }
     }
 
     static func frame(_ type: UInt8, _ flags: UInt8, _ stream: UInt32, _ payload: [UInt8])
@@ -35,6 +38,10 @@ enum HTTP2Frames {
 
     static func data(_ stream: UInt32, _ text: String, ends: Bool) -> [UInt8] {
         frame(0, ends ? 1 : 0, stream, Array(text.utf8))
+    }
+
+    static func window(_ stream: UInt32, _ increment: UInt32) -> [UInt8] {
+        frame(8, 0, stream, number(increment, 4))
     }
 
     static func reset(_ stream: UInt32) -> [UInt8] { frame(3, 0, stream, number(8, 4)) }
@@ -138,6 +145,9 @@ final class HTTP2Listener: HTTP2SessionOwner {
 
     func http2HeadRefused(_ session: HTTP2ServerSession, stream: Int32, status: UInt16) {
         refused[stream] = status
+        let fields = HTTP2FieldList(capacity: 4)
+        fields.begin(status: status)
+        session.submitResponse(stream: stream, fields, hasBody: false)
     }
 
     func http2RequestData(_ session: HTTP2ServerSession, stream: Int32, _ bytes: RawSpan) {
@@ -186,9 +196,16 @@ final class HTTP2Peer {
     let listener = HTTP2Listener()
     let session: HTTP2ServerSession
     var frames: [HTTP2Frames.Frame] = []
+    var nowNanoseconds: UInt64 = 0
 
     init?(_ limits: HTTP2Limits = HTTP2Limits()) {
-        guard let session = HTTP2ServerSession(owner: listener, connection: 1, limits: limits)
+        guard
+            let session = HTTP2ServerSession(
+                owner: listener,
+                connection: 1,
+                limits: limits,
+                reader: HTTP2HeadReader(limits)
+            )
         else { return nil }
         self.session = session
         _ = send(HTTP2Frames.preface)
@@ -196,7 +213,7 @@ final class HTTP2Peer {
 
     /// Gives bytes to the session and collects its answer.
     func send(_ bytes: [UInt8]) -> Bool {
-        let isOpen = bytes.withRawSpan { session.receive($0) }
+        let isOpen = bytes.withRawSpan { session.receive($0, nowNanoseconds: nowNanoseconds) }
         collect()
         return isOpen
     }
@@ -209,15 +226,11 @@ final class HTTP2Peer {
 
     /// Answers with a status and no fields.
     func answer(_ stream: Int32, _ status: UInt16, hasBody: Bool) {
-        let fields = [HeaderField(valueOffset: 3, nameLength: 3, valueLength: 1)]
-        Array("X-Yz".utf8).withRawSpan {
-            session.submitResponse(
-                stream: stream,
-                status: status,
-                $0,
-                fields.span,
-                hasBody: hasBody
-            )
+        let fields = HTTP2FieldList(capacity: 4)
+        fields.begin(status: status)
+        Array("X-Yz".utf8).withRawSpan { text in
+            fields.add(text.extracting(0..<3), text.extracting(3..<4))
+            session.submitResponse(stream: stream, fields, hasBody: hasBody)
         }
         collect()
     }

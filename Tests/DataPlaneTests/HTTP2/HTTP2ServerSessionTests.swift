@@ -244,10 +244,15 @@ import Testing
     @Test func bytesThatAreNotHTTP2EndTheConnection() throws {
         let listener = HTTP2Listener()
         let session = try #require(
-            HTTP2ServerSession(owner: listener, connection: 1, limits: HTTP2Limits())
+            HTTP2ServerSession(
+                owner: listener,
+                connection: 1,
+                limits: HTTP2Limits(),
+                reader: HTTP2HeadReader(HTTP2Limits())
+            )
         )
         let isOpen = Array("GET / HTTP/1.1\r\nHost: a\r\n\r\n".utf8).withRawSpan {
-            session.receive($0)
+            session.receive($0, nowNanoseconds: 0)
         }
         #expect(!isOpen)
         #expect(listener.heads.isEmpty)
