@@ -136,7 +136,7 @@ final class HTTP2HeadReader {
     }
 
     private func addPseudo(_ nameOffset: Int, _ nameLength: Int, _ offset: Int, _ length: Int) {
-        let span = text.bytes()
+        let span = bytes
         if span.equalsIgnoringCase(nameOffset, nameLength, ":method") {
             state.pseudo.methodOffset = offset
             state.pseudo.methodLength = length
@@ -157,7 +157,7 @@ final class HTTP2HeadReader {
     private func addField(_ nameOffset: Int, _ nameLength: Int, _ offset: Int, _ length: Int)
         -> HTTP2Limit?
     {
-        let span = text.bytes()
+        let span = bytes
         let id = HeaderID.identify(span, offset: nameOffset, count: nameLength)
         switch id {
         case .connection, .keepAlive, .proxyConnection, .transferEncoding, .upgrade:

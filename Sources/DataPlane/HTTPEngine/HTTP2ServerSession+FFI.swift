@@ -10,6 +10,7 @@ import CNghttp2
     /// Reads header lists for all sessions of the worker; what is in hand between two receives is
     /// put aside.
     private let reader: HTTP2HeadReader
+    private let memory: HTTP2Memory
     private var partial: HTTP2HeadReader.Partial?
     private var isInBlock = false
     private var budget: HTTP2Budget
@@ -34,12 +35,14 @@ import CNghttp2
         owner: any HTTP2SessionOwner,
         connection: Int32,
         limits: HTTP2Limits,
-        reader: HTTP2HeadReader
+        reader: HTTP2HeadReader,
+        memory: HTTP2Memory
     ) {
         self.owner = owner
         self.connection = connection
         self.limits = limits
         self.reader = reader
+        self.memory = memory
         budget = HTTP2Budget(limits)
         guard start() else { return nil }
     }
@@ -60,10 +63,10 @@ import CNghttp2
         unsafe nghttp2_option_set_no_auto_window_update(option, 1)
         unsafe nghttp2_option_set_max_send_header_block_length(option, 131_072)
         let user = unsafe Unmanaged.passUnretained(self).toOpaque()
-        guard unsafe nghttp2_session_server_new2(&session, callbacks, user, option) == 0 else {
-            return false
+        let isOpen = unsafe memory.open { calls in
+            unsafe nghttp2_session_server_new3(&session, callbacks, user, option, calls)
         }
-        return submitSettings()
+        return isOpen && submitSettings()
     }
 
     private func submitSettings() -> Bool {

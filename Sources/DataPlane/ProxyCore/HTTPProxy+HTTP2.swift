@@ -40,7 +40,8 @@ extension HTTPProxy {
                 owner: self,
                 connection: handle.index,
                 limits: own,
-                reader: http2Reader
+                reader: http2Reader,
+                memory: http2Memory
             )
         else {
             markBroken(handle)

@@ -60,6 +60,7 @@ package final class HTTPProxy: EventHandler {
     let http2Text = ScratchBuffer(capacity: BufferPool.blockByteCount * 2)
     let http2Fields = HTTP2FieldList(capacity: HTTPProxy.http2FieldMax)
     private(set) lazy var http2Reader = HTTP2HeadReader(limits.http2)
+    let http2Memory = HTTP2Memory()
     /// Filter chains by the version of their set, and the version in force.
     var chainSets: [UInt32: ChainSet] = [:]
     var chainSetVersion: UInt32 = 0

@@ -204,7 +204,8 @@ final class HTTP2Peer {
                 owner: listener,
                 connection: 1,
                 limits: limits,
-                reader: HTTP2HeadReader(limits)
+                reader: HTTP2HeadReader(limits),
+                memory: HTTP2Memory()
             )
         else { return nil }
         self.session = session

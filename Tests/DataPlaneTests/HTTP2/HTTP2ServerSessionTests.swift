@@ -248,7 +248,8 @@ import Testing
                 owner: listener,
                 connection: 1,
                 limits: HTTP2Limits(),
-                reader: HTTP2HeadReader(HTTP2Limits())
+                reader: HTTP2HeadReader(HTTP2Limits()),
+                memory: HTTP2Memory()
             )
         )
         let isOpen = Array("GET / HTTP/1.1\r\nHost: a\r\n\r\n".utf8).withRawSpan {
