@@ -7,6 +7,7 @@ package enum ObjectKind: String, Hashable, Sendable, CaseIterable {
     case endpoints = "Endpoints"
     case pod = "Pod"
     case secret = "Secret"
+    case configMap = "ConfigMap"
     case gateway = "Gateway"
     case gatewayClass = "GatewayClass"
     case httpRoute = "HTTPRoute"
@@ -15,13 +16,17 @@ package enum ObjectKind: String, Hashable, Sendable, CaseIterable {
     case filterPolicy = "FilterPolicy"
     case consumer = "Consumer"
     case sourcePolicy = "SourcePolicy"
+    case listenerPolicy = "ListenerPolicy"
+    case backendPolicy = "BackendPolicy"
+    case backendTLSPolicy = "BackendTLSPolicy"
 
     /// Whether objects of the kind live in no namespace.
     package var isClusterScoped: Bool {
         switch self {
         case .namespace, .node, .gatewayClass, .sourcePolicy: true
-        case .service, .endpointSlice, .endpoints, .pod, .secret, .gateway, .httpRoute, .tcpRoute,
-            .referenceGrant, .filterPolicy, .consumer:
+        case .service, .endpointSlice, .endpoints, .pod, .secret, .configMap, .gateway, .httpRoute,
+            .tcpRoute, .referenceGrant, .filterPolicy, .consumer, .listenerPolicy, .backendPolicy,
+            .backendTLSPolicy:
             false
         }
     }

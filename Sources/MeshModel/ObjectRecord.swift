@@ -48,8 +48,8 @@ package struct Condition: Hashable, Sendable {
         case unknown = "Unknown"
     }
 
-    /// Which part of the object it speaks of: empty for the object, else `listener NAME` or
-    /// `parent Kind ns/name[/section]`.
+    /// Which part of the object it speaks of: empty for the object, else `listener NAME`,
+    /// `parent Kind ns/name[/section]` or `ancestor Kind ns/name[/section]`.
     package var subject: String
     /// Such as `Accepted`, `Programmed`, `ResolvedRefs`.
     package var type: String

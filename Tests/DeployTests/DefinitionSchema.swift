@@ -85,7 +85,13 @@ struct DefinitionSchema {
             return "[\(json(items, name + "[]", left, values))]"
         case "integer": return schema["minimum"]?.string ?? "1"
         case "boolean": return "true"
-        default: return "\"x\""
+        default:
+            if let choice = schema["default"]?.string ?? schema["enum"]?.items.first?.string {
+                return "\"\(choice)\""
+            }
+            let pattern = schema["pattern"]?.string ?? ""
+            if pattern.contains("h|m|s|ms") { return "\"1s\"" }
+            return pattern.hasPrefix("^/") ? "\"/x\"" : "\"x\""
         }
     }
 }

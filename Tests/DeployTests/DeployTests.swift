@@ -151,7 +151,11 @@ import Testing
             #expect(definition.at("spec", "scope")?.string == scope)
             kinds.append(name)
         }
-        #expect(kinds.sorted() == ["Consumer", "FilterPolicy", "SourcePolicy"])
+        #expect(
+            kinds.sorted() == [
+                "BackendPolicy", "Consumer", "FilterPolicy", "ListenerPolicy", "SourcePolicy",
+            ]
+        )
     }
 
     @Test func theDemosManifestsHaveNoFault() throws {

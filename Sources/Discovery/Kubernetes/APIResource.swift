@@ -65,6 +65,7 @@ package struct APIResource: Equatable, Sendable {
         APIResource(.service, "", "v1", "services"),
         APIResource(.pod, "", "v1", "pods", ownNode: true),
         endpointSlices,
+        APIResource(.configMap, "", "v1", "configmaps"),
         APIResource(.gatewayClass, "gateway.networking.k8s.io", "v1", "gatewayclasses"),
         APIResource(.gateway, "gateway.networking.k8s.io", "v1", "gateways"),
         APIResource(.httpRoute, "gateway.networking.k8s.io", "v1", "httproutes"),
@@ -76,9 +77,18 @@ package struct APIResource: Equatable, Sendable {
             "referencegrants",
             older: ["v1beta1"]
         ),
+        APIResource(
+            .backendTLSPolicy,
+            "gateway.networking.k8s.io",
+            "v1",
+            "backendtlspolicies",
+            older: ["v1alpha3"]
+        ),
         APIResource(.filterPolicy, "htnn.mosn.io", "v1", "filterpolicies"),
         APIResource(.consumer, "htnn.mosn.io", "v1", "consumers"),
         APIResource(.sourcePolicy, "martlet.mesh", "v1alpha1", "sourcepolicies"),
+        APIResource(.listenerPolicy, "martlet.mesh", "v1alpha1", "listenerpolicies"),
+        APIResource(.backendPolicy, "martlet.mesh", "v1alpha1", "backendpolicies"),
     ]
 
     /// Endpoints of Services, in pieces.

@@ -141,7 +141,11 @@ package struct ClusterCopy: Sendable {
             switch ObjectDecoder.decode(try DocumentNode(json: json)) {
             case .object(let object) where object.key == key:
                 if store.accept(object, location: location, isStale: isStale), !isStale {
-                    mirror?.keep(key, json)
+                    if object.content == .configMap([:]) {
+                        mirror?.drop(key)
+                    } else {
+                        mirror?.keep(key, json)
+                    }
                 }
             case .refused(_, let meta, let content, let found):
                 let reason = found.map(\.reason).joined(separator: "; ")

@@ -1,3 +1,4 @@
+import Addressing
 import LinuxSystem
 import MeshModel
 
@@ -9,6 +10,8 @@ package actor KubernetesSource {
 
     let client: APIClient
     let settings: ReduceSettings
+    private let resolver = NameResolver()
+    private var names: [String: [IPAddress]] = [:]
     var copy: ClusterCopy
     var faults: [ObjectKind: String] = [:]
     var absent: Set<ObjectKind> = []
@@ -70,6 +73,7 @@ package actor KubernetesSource {
         )
         self.continuation = continuation
         hasMirror = copy.loadMirror()
+        Task { await resolver.onChange { [weak self] in await self?.resolved() } }
         for kind in resources.keys { watch(kind) }
         if hasMirror { deliver() }
         return stream
@@ -134,10 +138,19 @@ package actor KubernetesSource {
     }
 
     private func deliver() {
-        guard isComplete,
-            let (snapshot, delta) = builder.build(SnapshotReducer.reduce(copy.store, settings))
-        else { return }
-        continuation?.yield((snapshot, delta))
+        guard isComplete else { return }
+        let reduced = SnapshotReducer.reduce(copy.store, settings, names: names)
+        if let (snapshot, delta) = builder.build(reduced) {
+            continuation?.yield((snapshot, delta))
+        }
+        let followed = copy.store.externalNames
+        Task { await resolver.follow(followed) }
+    }
+
+    /// Takes the addresses of names as they are known now.
+    private func resolved() async {
+        names = await resolver.addresses
+        changed()
     }
 
     private func scheduleMirror() {

@@ -33,6 +33,7 @@ package struct SourceStatus: Equatable, Sendable {
 /// Delivers snapshots of a manifest directory, from now on and after every change.
 package actor ManifestSource {
     private let settings: ReduceSettings
+    private let resolver: NameResolver
     private var directory: ManifestDirectory
     private var store: ObjectStore
     private var builder = SnapshotBuilder()
@@ -42,8 +43,13 @@ package actor ManifestSource {
     private var continuation: AsyncStream<(MeshSnapshot, SnapshotDelta)>.Continuation?
 
     /// Makes a source that does nothing until `start`.
-    package init(path: String, settings: ReduceSettings) {
+    package init(
+        path: String,
+        settings: ReduceSettings,
+        resolver: NameResolver = NameResolver()
+    ) {
         self.settings = settings
+        self.resolver = resolver
         store = ObjectStore(validate: settings.rejection)
         directory = ManifestDirectory(path: path)
         sourceStatus = SourceStatus(kind: "manifests", location: path)
@@ -57,13 +63,14 @@ package actor ManifestSource {
 
     /// Reads the directory, delivers the first snapshot and goes on with every change. Of several
     /// snapshots not taken yet only the newest is kept.
-    package func start() -> AsyncStream<(MeshSnapshot, SnapshotDelta)> {
+    package func start() async -> AsyncStream<(MeshSnapshot, SnapshotDelta)> {
         let (stream, continuation) = AsyncStream<(MeshSnapshot, SnapshotDelta)>.makeStream(
             bufferingPolicy: .bufferingNewest(1)
         )
         self.continuation = continuation
         startWatch()
-        refresh()
+        await resolver.onChange { [weak self] in await self?.changed() }
+        await refresh()
         return stream
     }
 
@@ -84,10 +91,11 @@ package actor ManifestSource {
         let due = builder.changed(nowNanoseconds: now)
         try? await Task.sleep(for: .nanoseconds(Int64(due - now)))
         isScheduled = false
-        refresh()
+        await refresh()
     }
 
-    private func refresh() {
+    private func refresh() async {
+        let names = await resolver.addresses
         do {
             try directory.refresh(&store)
             sourceStatus.isConnected = true
@@ -97,9 +105,10 @@ package actor ManifestSource {
             sourceStatus.faults = ["cannot read \(directory.path): \(error)"]
         }
         sourceStatus.lastEventNanoseconds = Clock.wallNanoseconds()
-        guard let (snapshot, delta) = builder.build(SnapshotReducer.reduce(store, settings)) else {
-            return
+        let reduced = SnapshotReducer.reduce(store, settings, names: names)
+        if let (snapshot, delta) = builder.build(reduced) {
+            continuation?.yield((snapshot, delta))
         }
-        continuation?.yield((snapshot, delta))
+        await resolver.follow(store.externalNames)
     }
 }

@@ -18,6 +18,9 @@ enum CoreDecoder {
         var content = ServiceContent()
         content.type = spec.string("type") ?? "ClusterIP"
         content.publishesNotReady = spec.bool("publishNotReadyAddresses") ?? false
+        if content.type == "ExternalName" {
+            content.externalName = externalName(&spec)
+        }
         var texts = spec.strings("clusterIPs")
         if texts.isEmpty, let single = spec.string("clusterIP") { texts = [single] }
         content.clusterIPs = texts.compactMap { $0 == "None" ? nil : IPAddress($0) }
@@ -38,6 +41,15 @@ enum CoreDecoder {
             )
         }
         return .service(content)
+    }
+
+    private static func externalName(_ spec: inout FieldReader) -> String {
+        let name = spec.string("externalName") ?? ""
+        let bare = name.hasSuffix(".") ? String(name.dropLast()) : name
+        if !HostName.isValid(bare) || bare.hasPrefix("*") {
+            spec.refuse("externalName", "expected a DNS name, found \"\(name)\"")
+        }
+        return bare.lowercased()
     }
 
     static func endpointSlice(_ reader: inout FieldReader) -> KubernetesObject.Content {
@@ -166,6 +178,35 @@ enum CoreDecoder {
         for (name, text) in reader.stringMap("stringData") { values[name] = Array(text.utf8) }
         return .secret(type: reader.string("type") ?? "Opaque", values: values)
     }
+
+    /// Of a ConfigMap only what policies refer to is kept: a cluster has many, and long ones.
+    static func configMap(_ reader: inout FieldReader) -> KubernetesObject.Content {
+        var values: [String: [UInt8]] = [:]
+        reader.ignore("immutable")
+        let keys = [ReferencedKey.authorities, ReferencedKey.staple]
+        var data = reader.reader("data")
+        for key in keys {
+            if let text = data.string(key) { values[key] = Array(text.utf8) }
+        }
+        var binary = reader.reader("binaryData")
+        for key in keys {
+            guard let text = binary.string(key) else { continue }
+            guard let bytes = Base64.decode(text) else {
+                binary.refuse(key, "expected base64")
+                continue
+            }
+            values[key] = bytes
+        }
+        return .configMap(values)
+    }
+}
+
+/// The keys of ConfigMaps and Secrets that policies refer to.
+enum ReferencedKey {
+    /// CA certificates, PEM (Gateway API).
+    static let authorities = "ca.crt"
+    /// An OCSP response, DER.
+    static let staple = "ocsp.der"
 }
 
 /// Base64 with padding (RFC 4648 section 4); line ends are let pass.

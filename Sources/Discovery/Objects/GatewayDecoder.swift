@@ -17,8 +17,9 @@ enum GatewayDecoder {
         case .httpRoute: return .httpRoute(RouteDecoder.httpRoute(&spec))
         case .tcpRoute: return .tcpRoute(RouteDecoder.tcpRoute(&spec))
         case .referenceGrant: return .referenceGrant(grant(&spec))
-        case .namespace, .node, .service, .endpointSlice, .endpoints, .pod, .secret, .filterPolicy,
-            .consumer, .sourcePolicy:
+        case .namespace, .node, .service, .endpointSlice, .endpoints, .pod, .secret, .configMap,
+            .filterPolicy, .consumer, .sourcePolicy, .listenerPolicy, .backendPolicy,
+            .backendTLSPolicy:
             return nil
         }
     }
@@ -26,9 +27,10 @@ enum GatewayDecoder {
     private static func gateway(_ spec: inout FieldReader) -> GatewayContent {
         var content = GatewayContent()
         content.className = spec.requiredString("gatewayClassName")
-        for feature in ["backendTLS", "tls", "allowedListeners"] where spec.has(feature) {
+        for feature in ["backendTLS", "allowedListeners"] where spec.has(feature) {
             spec.refuse(feature, "this feature of the Gateway API is not part of this version")
         }
+        if spec.has("tls") { GatewayTLSDecoder.read(&spec, into: &content) }
         if spec.has("infrastructure") {
             spec.refuse("infrastructure", "is for a Service, which no controller makes")
         }

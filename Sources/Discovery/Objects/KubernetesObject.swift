@@ -27,6 +27,11 @@ package struct KubernetesObject: Equatable, Sendable {
         case filterPolicy(FilterPolicyContent)
         case consumer(ConsumerContent)
         case sourcePolicy(SourcePolicy)
+        /// Values of the keys that are read of a ConfigMap.
+        case configMap([String: [UInt8]])
+        case listenerPolicy(SettingsPolicyContent)
+        case backendPolicy(SettingsPolicyContent)
+        case backendTLSPolicy(BackendTLSPolicyContent)
     }
 }
 
@@ -44,6 +49,8 @@ package struct ServiceContent: Equatable, Sendable {
     var type = "ClusterIP"
     var ports: [Port] = []
     var publishesNotReady = false
+    /// Of type ExternalName: the DNS name that stands for its endpoints, lower case; else empty.
+    var externalName = ""
 }
 
 /// An EndpointSlice, or one subset of Endpoints.
@@ -101,8 +108,18 @@ package struct GatewayContent: Equatable, Sendable {
         case selector([String: String])
     }
 
+    /// How clients' certificates are verified (`spec.tls.frontend`, GEP-91).
+    package struct ClientValidation: Equatable, Sendable {
+        var authorities: [ObjectReference]
+        var allowsInsecureFallback: Bool
+    }
+
     var className = ""
     var listeners: [Listener] = []
+    /// For listeners of ports that `clientValidationByPort` does not name.
+    var clientValidation: ClientValidation?
+    /// `nil` values turn validation off for the port.
+    var clientValidationByPort: [UInt16: ClientValidation?] = [:]
     var addresses: [IPAddress] = []
 }
 
@@ -126,6 +143,15 @@ package struct HTTPRouteContent: Equatable, Sendable {
         var backends: [Backend]
         var requestTimeout: Duration?
         var backendRequestTimeout: Duration?
+        var retries: RetrySettings?
+        var mirrors: [Mirror] = []
+    }
+
+    /// One `RequestMirror` filter.
+    package struct Mirror: Equatable, Sendable {
+        var reference: ObjectReference
+        var numerator: UInt32
+        var denominator: UInt32
     }
 
     /// One backend reference.

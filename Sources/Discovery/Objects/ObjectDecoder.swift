@@ -20,6 +20,7 @@ package enum ObjectDecoder {
     private static let kinds: [String: ObjectKind] = [
         "v1/Namespace": .namespace, "v1/Node": .node, "v1/Service": .service,
         "v1/Endpoints": .endpoints, "v1/Pod": .pod, "v1/Secret": .secret,
+        "v1/ConfigMap": .configMap,
         "discovery.k8s.io/v1/EndpointSlice": .endpointSlice,
         "gateway.networking.k8s.io/v1/GatewayClass": .gatewayClass,
         "gateway.networking.k8s.io/v1/Gateway": .gateway,
@@ -33,7 +34,11 @@ package enum ObjectDecoder {
         "gateway.networking.k8s.io/v1alpha2/TCPRoute": .tcpRoute,
         "htnn.mosn.io/v1/FilterPolicy": .filterPolicy,
         "htnn.mosn.io/v1/Consumer": .consumer,
+        "gateway.networking.k8s.io/v1/BackendTLSPolicy": .backendTLSPolicy,
+        "gateway.networking.k8s.io/v1alpha3/BackendTLSPolicy": .backendTLSPolicy,
         "martlet.mesh/v1alpha1/SourcePolicy": .sourcePolicy,
+        "martlet.mesh/v1alpha1/ListenerPolicy": .listenerPolicy,
+        "martlet.mesh/v1alpha1/BackendPolicy": .backendPolicy,
     ]
 
     /// Decodes one document.
@@ -85,6 +90,7 @@ package enum ObjectDecoder {
         case .endpoints: return CoreDecoder.endpoints(key, &reader)
         case .pod: return CoreDecoder.pod(&reader)
         case .secret: return CoreDecoder.secret(&reader)
+        case .configMap: return CoreDecoder.configMap(&reader)
         case .gatewayClass, .gateway, .httpRoute, .tcpRoute, .referenceGrant:
             var spec = reader.reader("spec")
             reader.refuseUnknown()
@@ -93,6 +99,8 @@ package enum ObjectDecoder {
             var spec = reader.reader("spec")
             reader.refuseUnknown()
             return PolicyDecoder.content(key, &spec)
+        case .listenerPolicy, .backendPolicy, .backendTLSPolicy:
+            return SettingsDecoder.content(key, &reader)
         }
     }
 }

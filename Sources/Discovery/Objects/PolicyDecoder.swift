@@ -9,8 +9,9 @@ enum PolicyDecoder {
         case .filterPolicy: return .filterPolicy(filterPolicy(key, &spec))
         case .consumer: return .consumer(consumer(key, &spec))
         case .sourcePolicy: return .sourcePolicy(sourcePolicy(key, &spec))
-        case .namespace, .node, .service, .endpointSlice, .endpoints, .pod, .secret, .gateway,
-            .gatewayClass, .httpRoute, .tcpRoute, .referenceGrant:
+        case .namespace, .node, .service, .endpointSlice, .endpoints, .pod, .secret, .configMap,
+            .gateway, .gatewayClass, .httpRoute, .tcpRoute, .referenceGrant, .listenerPolicy,
+            .backendPolicy, .backendTLSPolicy:
             return nil
         }
     }

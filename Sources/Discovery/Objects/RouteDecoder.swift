@@ -46,8 +46,8 @@ enum RouteDecoder {
     private static func rule(_ reader: inout FieldReader) -> HTTPRouteContent.Rule {
         defer { reader.refuseUnknown() }
         reader.ignore("name")
-        for feature in ["retry", "sessionPersistence"] where reader.has(feature) {
-            reader.refuse(feature, "this feature of the Gateway API is not part of this version")
+        if reader.has("sessionPersistence") {
+            reader.refuse("sessionPersistence", "expected none: a BackendPolicy's affinity says it")
         }
         let written = reader.readers("matches")
         var matches = written.compactMap { match in
@@ -57,7 +57,8 @@ enum RouteDecoder {
             return match.faults.found.count == faultCount ? read : nil
         }
         if written.isEmpty { matches = [HTTPMatch()] }
-        let (request, response) = filters(&reader)
+        var mirrors: [HTTPRouteContent.Mirror] = []
+        let (request, response) = filters(&reader, &mirrors)
         var timeouts = reader.reader("timeouts")
         defer { timeouts.refuseUnknown() }
         return HTTPRouteContent.Rule(
@@ -66,7 +67,9 @@ enum RouteDecoder {
             responseHeaders: response,
             backends: backends(&reader),
             requestTimeout: duration(&timeouts, "request"),
-            backendRequestTimeout: duration(&timeouts, "backendRequest")
+            backendRequestTimeout: duration(&timeouts, "backendRequest"),
+            retries: RouteRetryDecoder.retries(&reader),
+            mirrors: mirrors
         )
     }
 
@@ -127,7 +130,10 @@ enum RouteDecoder {
         }
     }
 
-    private static func filters(_ reader: inout FieldReader) -> (HeaderModifier, HeaderModifier) {
+    private static func filters(
+        _ reader: inout FieldReader,
+        _ mirrors: inout [HTTPRouteContent.Mirror]
+    ) -> (HeaderModifier, HeaderModifier) {
         var request = HeaderModifier()
         var response = HeaderModifier()
         for filter in reader.readers("filters") {
@@ -139,10 +145,14 @@ enum RouteDecoder {
             case "ResponseHeaderModifier":
                 var modifier = filter.reader("responseHeaderModifier")
                 response = Self.modifier(&modifier)
+            case "RequestMirror":
+                var mirror = filter.reader("requestMirror")
+                mirrors.append(RouteRetryDecoder.mirror(&mirror))
             case let type:
                 filter.refuse(
                     "type",
-                    "expected RequestHeaderModifier or ResponseHeaderModifier, found \"\(type)\""
+                    "expected RequestHeaderModifier, ResponseHeaderModifier or RequestMirror, "
+                        + "found \"\(type)\""
                 )
                 continue
             }
@@ -174,7 +184,8 @@ enum RouteDecoder {
         }
     }
 
-    private static func isToken(_ name: String) -> Bool {
+    /// Whether a lower-case text is a token (RFC 9110 section 5.6.2).
+    static func isToken(_ name: String) -> Bool {
         let special = Set("!#$%&'*+-.^_`|~".utf8)
         return !name.isEmpty
             && name.utf8.allSatisfy { byte in
@@ -196,7 +207,11 @@ enum RouteDecoder {
                 with: [.port]
             )
             let weight = backend.integer("weight", 0...1_000_000) ?? 1
-            let (request, response) = filters(&backend)
+            var mirrors: [HTTPRouteContent.Mirror] = []
+            let (request, response) = filters(&backend, &mirrors)
+            if !mirrors.isEmpty {
+                backend.refuse("filters", "expected RequestMirror in a rule's filters")
+            }
             return HTTPRouteContent.Backend(
                 reference: reference,
                 weight: Int(weight),

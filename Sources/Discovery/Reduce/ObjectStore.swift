@@ -96,6 +96,18 @@ package struct ObjectStore: Sendable {
     /// Keys of all objects, refused ones included.
     package var keys: Set<ObjectKey> { Set(objects.keys) }
 
+    /// The names of ExternalName Services.
+    var externalNames: Set<String> {
+        Set(
+            objects.values.compactMap { stored in
+                guard case .service(let content)? = stored.object?.content,
+                    !content.externalName.isEmpty
+                else { return nil }
+                return content.externalName
+            }
+        )
+    }
+
     /// Objects of a kind, sorted by key, so that reducing depends on no order of arrival.
     func sorted(_ kind: ObjectKind) -> [KubernetesObject] {
         objects.values.compactMap { $0.object?.key.kind == kind ? $0.object : nil }

@@ -30,6 +30,7 @@ extension SnapshotReducer {
         }
         markConflicts(&candidates)
         resolveCertificates(&candidates)
+        reduceListenerPolicies(&candidates)
         attachRoutes(&candidates)
         attachPlugins(&candidates)
         for candidate in candidates { conclude(candidate) }
@@ -201,7 +202,7 @@ extension SnapshotReducer {
         var message: String
     }
 
-    private func certificate(
+    func certificate(
         _ reference: ObjectReference,
         from gateway: ObjectKey
     ) -> Result<Certificate, ReferenceFailure> {
@@ -247,11 +248,11 @@ extension SnapshotReducer {
                 case .referenceGrant(let grant) = object.content
             else { return false }
             let isFrom = grant.from.contains {
-                $0.group == "gateway.networking.k8s.io" && $0.kind == from.kind.rawValue
+                $0.group == from.kind.group && $0.kind == from.kind.rawValue
                     && $0.namespace == from.namespace
             }
             let isTo = grant.to.contains {
-                $0.group.isEmpty && $0.kind == to.kind.rawValue
+                $0.group == to.kind.group && $0.kind == to.kind.rawValue
                     && ($0.name == nil || $0.name == to.name)
             }
             return isFrom && isTo

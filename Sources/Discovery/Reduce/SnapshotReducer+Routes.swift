@@ -91,7 +91,28 @@ extension SnapshotReducer {
             responseHeaders: rule.responseHeaders,
             backends: rule.backends.map { backend($0, key, &unresolved) },
             requestTimeout: rule.requestTimeout,
-            backendRequestTimeout: rule.backendRequestTimeout
+            backendRequestTimeout: rule.backendRequestTimeout,
+            retries: rule.retries,
+            mirrors: rule.mirrors.map { mirror($0, key, &unresolved) }
+        )
+    }
+
+    private func mirror(
+        _ mirror: HTTPRouteContent.Mirror,
+        _ route: ObjectKey,
+        _ unresolved: inout ReferenceFailure?
+    ) -> RouteMirror {
+        let target: RouteBackend.Target
+        switch cluster(mirror.reference, from: route) {
+        case .success(let id): target = .cluster(id)
+        case .failure(let failure):
+            unresolved = failure
+            target = .invalid(reason: failure.message)
+        }
+        return RouteMirror(
+            target: target,
+            numerator: mirror.numerator,
+            denominator: mirror.denominator
         )
     }
 
@@ -151,7 +172,11 @@ extension SnapshotReducer {
                 )
             )
         }
-        return .success(ClusterID(namespace: namespace, name: reference.name, port: port))
+        let id = ClusterID(namespace: namespace, name: reference.name, port: port)
+        if let reason = clusterFaults[id] {
+            return .failure(.init(reason: "InvalidBackendTLS", message: reason))
+        }
+        return .success(id)
     }
 
     // MARK: Parents

@@ -5,22 +5,38 @@ import MeshModel
 package struct SnapshotReducer {
     let store: ObjectStore
     let settings: ReduceSettings
+    /// Addresses of the names of ExternalName Services, as they are known.
+    let names: [String: [IPAddress]]
     var snapshot = MeshSnapshot()
     var conditions: [ObjectKey: [Condition]] = [:]
     var refusals: [ObjectKey: String] = [:]
+    /// Why a cluster must not be used without what a policy was to set.
+    var clusterFaults: [ClusterID: String] = [:]
+    /// ConfigMaps that something refers to; of others nothing is shown.
+    var usedConfigMaps: Set<ObjectKey> = []
 
     /// Reduces a store to a snapshot of version 0; whoever delivers it numbers it.
-    package static func reduce(_ store: ObjectStore, _ settings: ReduceSettings) -> MeshSnapshot {
-        var reducer = SnapshotReducer(store: store, settings: settings)
+    package static func reduce(
+        _ store: ObjectStore,
+        _ settings: ReduceSettings,
+        names: [String: [IPAddress]] = [:]
+    ) -> MeshSnapshot {
+        var reducer = SnapshotReducer(store: store, settings: settings, names: names)
         reducer.reduceServices()
         reducer.reducePods()
         reducer.reducePolicies()
+        reducer.reduceBackendPolicies()
         reducer.reduceGateways()
         reducer.reduceRecords()
         return reducer.snapshot
     }
 
-    private init(store: ObjectStore, settings: ReduceSettings) {
+    private init(
+        store: ObjectStore,
+        settings: ReduceSettings,
+        names: [String: [IPAddress]]
+    ) {
+        self.names = names
         self.store = store
         self.settings = settings
         snapshot.nodeName = settings.nodeName
@@ -71,7 +87,9 @@ package struct SnapshotReducer {
             snapshot.clusters[id] = Cluster(
                 id: id,
                 appProtocol: appProtocol,
-                endpoints: EndpointMerge.merge(slices, port, content)
+                endpoints: content.externalName.isEmpty
+                    ? EndpointMerge.merge(slices, port, content)
+                    : EndpointMerge.named(names[content.externalName] ?? [], port)
             )
             ports.append(
                 Service.Port(
@@ -149,14 +167,17 @@ package struct SnapshotReducer {
         switch kind {
         case .httpRoute, .tcpRoute: "UnsupportedValue"
         case .gatewayClass: "InvalidParameters"
-        case .namespace, .node, .service, .endpointSlice, .endpoints, .pod, .secret, .gateway,
-            .referenceGrant, .filterPolicy, .consumer, .sourcePolicy:
+        case .namespace, .node, .service, .endpointSlice, .endpoints, .pod, .secret, .configMap,
+            .gateway, .referenceGrant, .filterPolicy, .consumer, .sourcePolicy, .listenerPolicy,
+            .backendPolicy, .backendTLSPolicy:
             "Invalid"
         }
     }
 
     private mutating func reduceRecords() {
         for (key, stored) in store.objects {
+            // A cluster has many ConfigMaps that change often and matter to nobody here.
+            if key.kind == .configMap && !usedConfigMaps.contains(key) { continue }
             var record = stored.record
             record.conditions = conditions[key] ?? []
             if case .refused(let reason, _) = record.acceptance {
@@ -196,7 +217,7 @@ enum ServiceProtocol {
     static func of(_ port: ServiceContent.Port) -> AppProtocol {
         switch port.appProtocol {
         case "http", "kubernetes.io/ws": return .http
-        case "kubernetes.io/h2c": return .http2
+        case "kubernetes.io/h2c", "grpc": return .http2
         case "": break
         default: return .tcp
         }
@@ -229,6 +250,11 @@ enum EndpointMerge {
         return found.values.sorted {
             ($0.address.ip, $0.address.port) < ($1.address.ip, $1.address.port)
         }
+    }
+
+    /// The endpoints of a name's addresses.
+    static func named(_ addresses: [IPAddress], _ port: ServiceContent.Port) -> [Endpoint] {
+        addresses.sorted().map { Endpoint(address: SocketAddress($0, port.number)) }
     }
 
     private static func add(

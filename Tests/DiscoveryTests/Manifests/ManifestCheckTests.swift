@@ -39,8 +39,8 @@ import Testing
         ),
         (
             "filters: [{ type: RequestRedirect, requestRedirect: { port: 1 } }]",
-            "spec.rules[0].filters[0].type: expected RequestHeaderModifier or "
-                + "ResponseHeaderModifier, found \"RequestRedirect\""
+            "spec.rules[0].filters[0].type: expected RequestHeaderModifier, "
+                + "ResponseHeaderModifier or RequestMirror, found \"RequestRedirect\""
         ),
         (
             "backendRefs: [{ name: cart, port: 70000 }]",

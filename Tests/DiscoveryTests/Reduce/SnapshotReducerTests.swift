@@ -130,13 +130,13 @@ import Testing
               hostnames: [bad.example.com]
               rules:
               - matches: [{ path: { value: /x } }]
-                filters: [{ type: RequestMirror }]
+                filters: [{ type: URLRewrite }]
               - matches: [{ path: { type: RegularExpression, value: / } }]
             """
         let snapshot = ManifestFixture.snapshot(text)
         let bad = snapshot.httpRoutes[ObjectKey(.httpRoute, namespace: "shop", name: "bad")]
         #expect(bad?.rules.count == 1)
-        #expect(bad?.rules.first?.fault?.contains("RequestMirror") == true)
+        #expect(bad?.rules.first?.fault?.contains("URLRewrite") == true)
         #expect(bad?.rules.first?.matches.first?.path == .prefix("/x"))
         #expect(snapshot.httpRoutes[cart]?.rules.first?.fault == nil)
         #expect(snapshot.listeners.first?.attachments.count == 2)

@@ -11,6 +11,7 @@ enum FuzzTarget: String, CaseIterable {
     case yaml = "yaml"
     case json = "json"
     case watchLines = "watch-lines"
+    case dnsAnswer = "dns-answer"
 
     /// Runs one input.
     func run(_ bytes: [UInt8]) {
@@ -22,6 +23,7 @@ enum FuzzTarget: String, CaseIterable {
         case .yaml: YAMLFacts.check(bytes)
         case .json: JSONFacts.check(bytes)
         case .watchLines: WatchLineFacts.check(bytes)
+        case .dnsAnswer: DNSFacts.check(bytes)
         }
     }
 }
