@@ -22,6 +22,14 @@ enum UntestedTypes {
             "CoreDecoder", "DiscoveryLimits", "DocumentBuilder", "GatewayDecoder", "JSONCursor",
             "KubernetesObject", "ObjectMeta", "PolicyDecoder", "RouteDecoder",
         ],
+        "inside the readers, driven by SettingsPolicyTests": [
+            "BackendPatch", "GatewayTLSDecoder", "ListenerPatch", "PolicyTarget",
+            "RouteRetryDecoder", "SettingsDecoder",
+        ],
+        "inside lookups of names, driven by NameResolverTests": ["ServerExchange"],
+        "parts of health checks, driven by HealthCheckTests": [
+            "HealthBoard", "HealthChecker", "HealthProbes",
+        ],
         "inside the sources, driven by KubernetesSource and SnapshotReducer": [
             "APIConnection", "APIConnectionPool", "APIExchange", "Service", "SnapshotBuilder",
             "WorkloadReducer",

@@ -43,6 +43,7 @@ extension Agent: StatusSubject {
         let document = ConfigurationDocument(
             snapshot: snapshot.withLock(\.self),
             selection: selection,
+            health: health.board.content.isHealthy,
             limits: limits.rows()
         )
         return document.text

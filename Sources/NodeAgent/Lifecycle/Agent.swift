@@ -24,6 +24,7 @@ final class Agent: Sendable {
     let plugins: PluginRuntime
     let workers: WorkerParts
     let assembler: EngineAssembler
+    let health: HealthChecker
     let ingress: IngressLayer
     let blocks: BlockService
     /// `nil` where capture is off.
@@ -82,6 +83,10 @@ final class Agent: Sendable {
             userspaceMax: bounds.blocks.userspaceMax
         )
         assembler = EngineAssembler(pool: workers.pool, factory: plugins)
+        health = HealthChecker(
+            probes: control.binding(HealthProbes(loop: control.ownedByThisThread)),
+            assembler: assembler
+        )
         ingress = IngressLayer(
             pool: workers.pool,
             assembler: assembler,
@@ -93,6 +98,7 @@ final class Agent: Sendable {
             blocks: blocks,
             engine: engine,
             plugins: plugins,
+            health: health,
             workerCount: configuration.workerCount,
             protection: parts.protection
         )
@@ -125,6 +131,7 @@ final class Agent: Sendable {
         run { await $0.runSnapshots() }
         run { agent in for await block in agent.blockNews.blocks { await agent.tell(block) } }
         run { await $0.runClock() }
+        run { await $0.health.run() }
         if let capture { run { _ in await capture.run() } }
         logger.notice(
             "node \(configuration.nodeName) runs with \(configuration.workerCount) workers"

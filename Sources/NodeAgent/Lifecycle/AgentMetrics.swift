@@ -28,6 +28,7 @@ enum AgentMetrics {
         registry.samples(snapshot) { [MetricSample([], Double(agent.progress.latestVersion))] }
         publishLayers(agent.progress, in: registry)
         publishPackets(agent.engine, in: registry)
+        publishHealth(agent.health.board, in: registry)
         let suppressed = CounterDefinition(
             "martlet_log_suppressed_total",
             help: "Log messages held back because the same one came too often."
@@ -55,6 +56,27 @@ enum AgentMetrics {
             progress.rows.map {
                 MetricSample([MetricLabel("layer", $0.layer.rawValue)], Double($0.row.faults.count))
             }
+        }
+    }
+
+    private static func publishHealth(_ board: HealthBoard, in registry: MetricRegistry) {
+        let probes = CounterDefinition(
+            "martlet_health_probes_total",
+            help: "Probes of endpoints, by what they found."
+        )
+        registry.samples(probes) {
+            let content = board.content
+            return [("success", content.successCount), ("failure", content.failureCount)].map {
+                MetricSample([MetricLabel("result", $0.0)], Double($0.1))
+            }
+        }
+        let unhealthy = CounterDefinition(
+            "martlet_health_endpoints_unhealthy",
+            help: "Endpoints that their probes find unhealthy now.",
+            kind: .gauge
+        )
+        registry.samples(unhealthy) {
+            [MetricSample([], Double(board.content.isHealthy.values.count { !$0 }))]
         }
     }
 

@@ -18,6 +18,7 @@ final class CoupledIngress: SnapshotConsumer {
     private let plugins: PluginRuntime
     private let protection: @Sendable () -> ProtectionSources
     private let workerCount: Int
+    private let health: HealthChecker
 
     /// Couples the parts.
     init(
@@ -26,6 +27,7 @@ final class CoupledIngress: SnapshotConsumer {
         blocks: BlockService,
         engine: XDPEngine,
         plugins: PluginRuntime,
+        health: HealthChecker,
         workerCount: Int,
         protection: @escaping @Sendable () -> ProtectionSources
     ) {
@@ -34,6 +36,7 @@ final class CoupledIngress: SnapshotConsumer {
         self.blocks = blocks
         self.engine = engine
         self.plugins = plugins
+        self.health = health
         self.workerCount = workerCount
         self.protection = protection
     }
@@ -43,6 +46,7 @@ final class CoupledIngress: SnapshotConsumer {
         plugins.set(consumers: Array(snapshot.consumers.values))
         var report = await ingress.apply(snapshot, delta: delta)
         report.faults += pluginFaults
+        await health.update(snapshot)
         let names = await assembler.slotNames
         var settings = VerdictDesk.Settings()
         let policies = snapshot.sourcePolicies.values.sorted { $0.key < $1.key }

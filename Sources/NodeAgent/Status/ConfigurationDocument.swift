@@ -9,6 +9,8 @@ struct ConfigurationDocument {
     let snapshot: MeshSnapshot
     /// What of it is asked for.
     let selection: ConfigurationSelection
+    /// What health checks found of the endpoints that are checked.
+    let health: [HealthBoard.Key: Bool]
     /// Every limit with how often it was reached.
     let limits: [(limit: Limit, reachedCount: UInt64)]
 
@@ -89,6 +91,7 @@ struct ConfigurationDocument {
                 }
             }
             write(listener.plugins, &json)
+            SettingsDocument.write(listener.settings, &json)
         }
     }
 
@@ -124,7 +127,22 @@ struct ConfigurationDocument {
             write(rule.backends, &json)
             write("requestTimeoutSeconds", rule.requestTimeout, &json)
             write("backendRequestTimeoutSeconds", rule.backendRequestTimeout, &json)
+            if let retries = rule.retries { SettingsDocument.write(retries, &json) }
+            json.array("mirrors") { json in
+                for mirror in rule.mirrors { write(mirror, &json) }
+            }
             json.string("fault", rule.fault)
+        }
+    }
+
+    private func write(_ mirror: RouteMirror, _ json: inout JSONWriter) {
+        json.object { json in
+            switch mirror.target {
+            case .cluster(let id): json.string("cluster", id.description)
+            case .invalid(let reason): json.string("fault", reason)
+            }
+            json.integer("numerator", mirror.numerator)
+            json.integer("denominator", mirror.denominator)
         }
     }
 
@@ -183,6 +201,7 @@ struct ConfigurationDocument {
             json.string("name", cluster.id.description)
             json.string("protocol", "\(cluster.appProtocol)")
             json.string("algorithm", cluster.settings.balancing.algorithm.rawValue)
+            SettingsDocument.write(cluster.settings, &json)
             json.array("endpoints") { json in
                 for endpoint in cluster.endpoints {
                     json.object { json in
@@ -191,6 +210,8 @@ struct ConfigurationDocument {
                         json.bool("serving", endpoint.isServing)
                         json.bool("terminating", endpoint.isTerminating)
                         json.bool("usable", usable.contains(endpoint.address))
+                        let key = HealthBoard.Key(cluster: cluster.id, address: endpoint.address)
+                        json.bool("healthy", health[key])
                         json.string("node", endpoint.nodeName)
                         json.string("zone", endpoint.zone)
                     }

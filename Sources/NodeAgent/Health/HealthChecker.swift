@@ -1,0 +1,166 @@
+import Addressing
+import DataPlane
+import LinuxSystem
+import MeshModel
+import TrafficPolicy
+
+/// Probes the endpoints of clusters whose policies ask for it and tells the workers what it finds.
+/// From the node itself, over a connection of its own, whatever namespace the callers are in.
+actor HealthChecker {
+    /// The longest sleep; a change wakes earlier.
+    private static let idleNanoseconds: UInt64 = 1_000_000_000
+
+    private struct Check {
+        var settings: HealthCheckSettings
+        var tls: (context: TLSContext, serverName: String)?
+        var machine = HealthMachine()
+        var dueNanoseconds: UInt64
+        var isUnderWay = false
+    }
+
+    /// What is known, for status and metrics.
+    nonisolated let board = HealthBoard()
+    private let probes: LoopBound<HealthProbes>
+    private let assembler: EngineAssembler
+    private var checks: [HealthBoard.Key: Check] = [:]
+    private var contexts: [BackendTLSSettings: TLSContext] = [:]
+    private var underWayCount = 0
+    private var sleeper: Task<Void, Never>?
+
+    /// Makes a checker that does nothing until `run`.
+    init(probes: LoopBound<HealthProbes>, assembler: EngineAssembler) {
+        self.probes = probes
+        self.assembler = assembler
+    }
+
+    /// Takes the clusters of a snapshot that is in force. An endpoint that stays keeps its state.
+    func update(_ snapshot: MeshSnapshot) async {
+        let now = Clock.monotonicNanoseconds()
+        var next: [HealthBoard.Key: Check] = [:]
+        contexts = contexts.filter { known in
+            snapshot.clusters.values.contains { $0.settings.tls == known.key }
+        }
+        for (id, cluster) in snapshot.clusters {
+            guard let settings = cluster.settings.healthCheck else { continue }
+            let tls = cluster.settings.tls.flatMap { context(for: $0, snapshot) }
+            if cluster.settings.tls != nil && tls == nil { continue }
+            for endpoint in cluster.usableEndpoints {
+                let key = HealthBoard.Key(cluster: id, address: endpoint.address)
+                // The first probes are spread over a second, or an interval that is shorter.
+                let spread = min(settings.interval.wholeNanoseconds, 1_000_000_000)
+                let due = now + UInt64.random(in: 0...spread)
+                var check = checks[key] ?? Check(settings: settings, dueNanoseconds: due)
+                check.settings = settings
+                check.tls = tls
+                next[key] = check
+            }
+        }
+        let gone = checks.filter { next[$0.key] == nil && !$0.value.machine.isHealthy }
+        checks = next
+        board.keep(Set(next.keys))
+        // Nobody looks after these any more.
+        for key in gone.keys {
+            await assembler.setHealth(key.cluster, key.address, isHealthy: true)
+        }
+        sleeper?.cancel()
+    }
+
+    /// Probes until the task is cancelled.
+    func run() async {
+        while !Task.isCancelled {
+            let now = Clock.monotonicNanoseconds()
+            var wakeNanoseconds = now + HealthChecker.idleNanoseconds
+            for (key, check) in checks.sorted(by: {
+                $0.value.dueNanoseconds < $1.value.dueNanoseconds
+            })
+            where !check.isUnderWay {
+                guard underWayCount < HealthProbes.probeMax else { break }
+                guard check.dueNanoseconds <= now else {
+                    wakeNanoseconds = min(wakeNanoseconds, check.dueNanoseconds)
+                    break
+                }
+                begin(key, check)
+            }
+            let wait = Int64(wakeNanoseconds - now)
+            let sleeper = Task { _ = try? await Task.sleep(for: .nanoseconds(wait)) }
+            self.sleeper = sleeper
+            await withTaskCancellationHandler {
+                await sleeper.value
+            } onCancel: {
+                sleeper.cancel()
+            }
+        }
+    }
+
+    private func begin(_ key: HealthBoard.Key, _ check: Check) {
+        let settings = check.settings
+        let port = settings.port == 0 ? key.address.port : settings.port
+        let address = SocketAddress(key.address.ip, port)
+        let request = ProbeRequest(
+            address: address,
+            exchange: ProbeExchange(settings.probe, address: address, isTLS: check.tls != nil),
+            timeoutNanoseconds: settings.timeout.wholeNanoseconds,
+            tls: check.tls
+        )
+        checks[key]?.isUnderWay = true
+        underWayCount += 1
+        Task { await self.ended(key, succeeded: await self.probe(request)) }
+    }
+
+    /// - Returns: `nil` where the control loop could not take it.
+    private func probe(_ request: ProbeRequest) async -> Bool? {
+        let (results, continuation) = AsyncStream<Bool>.makeStream()
+        let isTaken = probes.submit { probes in
+            probes.begin(request) { succeeded in
+                continuation.yield(succeeded)
+                continuation.finish()
+            }
+        }
+        guard isTaken else { return nil }
+        for await succeeded in results { return succeeded }
+        return nil
+    }
+
+    private func ended(_ key: HealthBoard.Key, succeeded: Bool?) async {
+        underWayCount -= 1
+        guard var check = checks[key] else { return }
+        let interval = check.settings.interval.wholeNanoseconds
+        check.dueNanoseconds =
+            Clock.monotonicNanoseconds()
+            + HealthMachine.wait(intervalNanoseconds: interval, random: .random(in: 0...UInt64.max))
+        check.isUnderWay = false
+        var hasChanged = false
+        if let succeeded {
+            hasChanged = check.machine.probed(
+                succeeded: succeeded,
+                healthyCount: check.settings.healthyCount,
+                unhealthyCount: check.settings.unhealthyCount
+            )
+            board.note(key, succeeded: succeeded, isHealthy: check.machine.isHealthy)
+        }
+        checks[key] = check
+        let isHealthy = check.machine.isHealthy
+        // Told again while it is unhealthy: a part of the engine may have learned of it since.
+        if hasChanged || !isHealthy {
+            await assembler.setHealth(key.cluster, key.address, isHealthy: isHealthy)
+        }
+        sleeper?.cancel()
+    }
+
+    /// TLS as requests to the cluster use it.
+    private func context(
+        for settings: BackendTLSSettings,
+        _ snapshot: MeshSnapshot
+    ) -> (context: TLSContext, serverName: String)? {
+        if let known = contexts[settings] { return (known, settings.host) }
+        let own = settings.certificate.flatMap { snapshot.certificates[$0] }
+        let made = try? TLSContext.client(
+            authoritiesPEM: settings.caPEM,
+            chainPEM: own?.chainPEM ?? [],
+            keyPEM: own?.keyPEM ?? []
+        )
+        guard let made else { return nil }
+        contexts[settings] = made
+        return (made, settings.host)
+    }
+}
