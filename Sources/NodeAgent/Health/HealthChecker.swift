@@ -9,6 +9,14 @@ import TrafficPolicy
 actor HealthChecker {
     /// The longest sleep; a change wakes earlier.
     private static let idleNanoseconds: UInt64 = 1_000_000_000
+    /// Between two looks at what is due, so that a look at thousands of endpoints stays rare.
+    private static let pause = Duration.milliseconds(10)
+
+    /// What a TLS context is made of.
+    private struct TLSKey: Hashable {
+        var settings: BackendTLSSettings
+        var certificate: Certificate?
+    }
 
     private struct Check {
         var settings: HealthCheckSettings
@@ -23,9 +31,10 @@ actor HealthChecker {
     private let probes: LoopBound<HealthProbes>
     private let assembler: EngineAssembler
     private var checks: [HealthBoard.Key: Check] = [:]
-    private var contexts: [BackendTLSSettings: TLSContext] = [:]
+    private var contexts: [TLSKey: TLSContext] = [:]
     private var underWayCount = 0
     private var sleeper: Task<Void, Never>?
+    private var wakeNanoseconds: UInt64 = 0
 
     /// Makes a checker that does nothing until `run`.
     init(probes: LoopBound<HealthProbes>, assembler: EngineAssembler) {
@@ -37,12 +46,11 @@ actor HealthChecker {
     func update(_ snapshot: MeshSnapshot) async {
         let now = Clock.monotonicNanoseconds()
         var next: [HealthBoard.Key: Check] = [:]
-        contexts = contexts.filter { known in
-            snapshot.clusters.values.contains { $0.settings.tls == known.key }
-        }
+        let earlier = contexts
+        contexts = [:]
         for (id, cluster) in snapshot.clusters {
             guard let settings = cluster.settings.healthCheck else { continue }
-            let tls = cluster.settings.tls.flatMap { context(for: $0, snapshot) }
+            let tls = cluster.settings.tls.flatMap { context(for: $0, snapshot, earlier) }
             if cluster.settings.tls != nil && tls == nil { continue }
             for endpoint in cluster.usableEndpoints {
                 let key = HealthBoard.Key(cluster: id, address: endpoint.address)
@@ -68,27 +76,42 @@ actor HealthChecker {
     /// Probes until the task is cancelled.
     func run() async {
         while !Task.isCancelled {
-            let now = Clock.monotonicNanoseconds()
-            var wakeNanoseconds = now + HealthChecker.idleNanoseconds
-            for (key, check) in checks.sorted(by: {
-                $0.value.dueNanoseconds < $1.value.dueNanoseconds
-            })
-            where !check.isUnderWay {
-                guard underWayCount < HealthProbes.probeMax else { break }
-                guard check.dueNanoseconds <= now else {
-                    wakeNanoseconds = min(wakeNanoseconds, check.dueNanoseconds)
-                    break
-                }
-                begin(key, check)
+            await sleep(until: beginDue())
+            // What falls due while many end is begun together.
+            try? await Task.sleep(for: HealthChecker.pause)
+        }
+    }
+
+    /// Begins what is due, the longest overdue first.
+    ///
+    /// - Returns: when there is something to do again.
+    private func beginDue() -> UInt64 {
+        let now = Clock.monotonicNanoseconds()
+        var next = now + HealthChecker.idleNanoseconds
+        var due: [(key: HealthBoard.Key, atNanoseconds: UInt64)] = []
+        for (key, check) in checks where !check.isUnderWay {
+            if check.dueNanoseconds <= now {
+                due.append((key, check.dueNanoseconds))
+            } else {
+                next = min(next, check.dueNanoseconds)
             }
-            let wait = Int64(wakeNanoseconds - now)
-            let sleeper = Task { _ = try? await Task.sleep(for: .nanoseconds(wait)) }
-            self.sleeper = sleeper
-            await withTaskCancellationHandler {
-                await sleeper.value
-            } onCancel: {
-                sleeper.cancel()
-            }
+        }
+        due.sort { $0.atNanoseconds < $1.atNanoseconds }
+        for (key, _) in due.prefix(HealthProbes.probeMax - underWayCount) {
+            if let check = checks[key] { begin(key, check) }
+        }
+        return next
+    }
+
+    private func sleep(until nanoseconds: UInt64) async {
+        let wait = nanoseconds - min(nanoseconds, Clock.monotonicNanoseconds())
+        let sleeper = Task { _ = try? await Task.sleep(for: .nanoseconds(Int64(wait))) }
+        self.sleeper = sleeper
+        wakeNanoseconds = nanoseconds
+        await withTaskCancellationHandler {
+            await sleeper.value
+        } onCancel: {
+            sleeper.cancel()
         }
     }
 
@@ -122,6 +145,7 @@ actor HealthChecker {
     }
 
     private func ended(_ key: HealthBoard.Key, succeeded: Bool?) async {
+        if underWayCount == HealthProbes.probeMax { sleeper?.cancel() }
         underWayCount -= 1
         guard var check = checks[key] else { return }
         let interval = check.settings.interval.wholeNanoseconds
@@ -144,23 +168,30 @@ actor HealthChecker {
         if hasChanged || !isHealthy {
             await assembler.setHealth(key.cluster, key.address, isHealthy: isHealthy)
         }
-        sleeper?.cancel()
+        if check.dueNanoseconds < wakeNanoseconds { sleeper?.cancel() }
     }
 
     /// TLS as requests to the cluster use it.
     private func context(
         for settings: BackendTLSSettings,
-        _ snapshot: MeshSnapshot
+        _ snapshot: MeshSnapshot,
+        _ earlier: [TLSKey: TLSContext]
     ) -> (context: TLSContext, serverName: String)? {
-        if let known = contexts[settings] { return (known, settings.host) }
         let own = settings.certificate.flatMap { snapshot.certificates[$0] }
+        let key = TLSKey(settings: settings, certificate: own)
+        if let known = contexts[key] ?? earlier[key] {
+            contexts[key] = known
+            return (known, settings.host)
+        }
         let made = try? TLSContext.client(
             authoritiesPEM: settings.caPEM,
             chainPEM: own?.chainPEM ?? [],
-            keyPEM: own?.keyPEM ?? []
+            keyPEM: own?.keyPEM ?? [],
+            // Requests verify other names than the host; to a probe they are nothing to hide from.
+            verifies: settings.names.isEmpty
         )
         guard let made else { return nil }
-        contexts[settings] = made
+        contexts[key] = made
         return (made, settings.host)
     }
 }
