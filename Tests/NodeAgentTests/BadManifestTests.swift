@@ -82,9 +82,9 @@ import Testing
             never: "500"
         ),
         Case(
-            "a feature of later versions",
-            route("retry: { attempts: 3 }"),
-            "spec.rules[0].retry: this feature of the Gateway API is not part of this version",
+            "a feature that another kind has",
+            route("sessionPersistence: { sessionName: x }"),
+            "spec.rules[0].sessionPersistence: expected none: a BackendPolicy's affinity says it",
             after: "200",
             never: "500"
         ),
