@@ -6,7 +6,7 @@ enum UntestedTypes {
             "RequestLine",
         ],
         "inside the choice of endpoints, driven by BalancingTests and its like": [
-            "BalancingRow", "EndpointChoice", "EndpointVitals",
+            "BalancingRow", "EndpointChoice", "EndpointVitals", "WaitingLine",
         ],
         "inside an HTTP/2 connection, driven by HTTP2ConnectionTests": [
             "HTTP2Connection", "HTTP2EntryRow",

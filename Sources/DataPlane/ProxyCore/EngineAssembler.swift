@@ -121,6 +121,7 @@ package actor EngineAssembler {
     private var chainIndexes: [[PluginBinding]: Int32] = [:]
     private var faults: [String] = []
     private var tables: [ClusterID: ConsistentTable] = [:]
+    private var endpoints: [ClusterID: [EngineEndpoint]] = [:]
 
     /// Makes an assembler.
     package init(pool: WorkerPool, factory: any FilterFactory) {
@@ -184,6 +185,24 @@ package actor EngineAssembler {
         }
     }
 
+    /// What all workers know of the endpoints in use, by cluster and address.
+    package func conditions() async -> [ClusterID: [SocketAddress: EndpointCondition]] {
+        let asked = endpoints
+        let answers = await pool.perform { worker in
+            asked.mapValues { $0.map { worker.proxy.condition(of: $0) } }
+        }
+        var sums: [ClusterID: [SocketAddress: EndpointCondition]] = [:]
+        for answer in answers.compactMap(\.self) {
+            for (id, conditions) in answer {
+                for (endpoint, condition) in zip(asked[id] ?? [], conditions) {
+                    sums[id, default: [:]][endpoint.address, default: EndpointCondition()]
+                        .add(condition)
+                }
+            }
+        }
+        return sums
+    }
+
     /// The slot of an entry point, once a contribution with it was taken.
     package func entrySlot(_ name: String) -> Int32? { names.entries[name] }
 
@@ -209,6 +228,7 @@ package actor EngineAssembler {
         slots.sweep()
         routeRows.sweep()
         tables = tables.filter { names.clusters[$0.key] != nil }
+        endpoints = endpoints.filter { names.clusters[$0.key] != nil }
         if names.unlistedCount > 0 {
             trafficRowRefusals += UInt64(names.unlistedCount)
             faults.append("\(names.unlistedCount) listeners, routes or clusters count as other")
@@ -254,6 +274,7 @@ package actor EngineAssembler {
             reusing: tables[id]
         )
         tables[id] = engineCluster.table
+        self.endpoints[id] = engineCluster.endpoints
         configuration.clusters[slot] = engineCluster
     }
 

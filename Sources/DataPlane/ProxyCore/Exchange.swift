@@ -74,9 +74,11 @@ package struct Exchange: BitwiseCopyable {
         static let namesView = Flags(rawValue: 1 << 17)
         /// Bytes flow both ways as they come.
         static let tunnel = Flags(rawValue: 1 << 27)
+        /// Its own deadline is that of its waiting for a connection.
+        static let timesWaiting = Flags(rawValue: 1 << 31)
         /// Its cluster has policies that count what becomes of it.
         static let tracked = Flags(rawValue: 1 << 28)
-        /// Its connection is not made yet; counted as pending.
+        /// Its connection is not made yet, or it waits for one; counted as pending.
         static let awaitsConnection = Flags(rawValue: 1 << 29)
         /// Its last response operation tells the client of its tie to the endpoint.
         static let tellsAffinity = Flags(rawValue: 1 << 30)

@@ -67,7 +67,7 @@ extension HTTPProxy {
     }
 
     private func refuse(_ counter: EngineCounter) {
-        counters.count(counter)
+        choiceOverflow = counter
         choiceRefusal = .overflow
     }
 

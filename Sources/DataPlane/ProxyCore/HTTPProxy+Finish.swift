@@ -52,6 +52,7 @@ extension HTTPProxy {
     @inline(__always)
     func closeExchange(_ exchange: ExchangeHandle) {
         exchangeTimers.set(exchange.index, 0)
+        if exchanges[exchange].flags.contains(.awaitsConnection) { trackConnected(exchange) }
         if !exchanges[exchange].requestBody.isEmpty { exchanges[exchange].requestBody.clear(pool) }
         if !exchanges[exchange].responseBody.isEmpty {
             exchanges[exchange].responseBody.clear(pool)

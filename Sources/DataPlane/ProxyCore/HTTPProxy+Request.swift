@@ -173,6 +173,7 @@ extension HTTPProxy {
 
     /// Sends a request on once its filters have let it pass.
     func redispatch(_ exchange: ExchangeHandle) {
+        guard !exchanges[exchange].flags.contains(.awaitsConnection) else { return }
         let count = Int(exchanges[exchange].action.requestOperationCount)
         let first = Int(exchanges[exchange].action.responseOperationCount)
         for index in first..<(first + count) {

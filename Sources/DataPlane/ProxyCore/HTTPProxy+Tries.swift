@@ -142,6 +142,7 @@ extension HTTPProxy {
             tunnelTimedOut(exchange)
             return
         }
+        if waitTimedOut(exchange) { return }
         counters.count(.requestTimeouts)
         let upstream = exchanges[exchange].upstream
         if exchanges[exchange].flags.contains(.tracked), connections.contains(upstream) {

@@ -8,9 +8,15 @@ extension HTTPProxy {
     /// Chooses an endpoint and gives the exchange a connection to it.
     func connectUpstream(_ exchange: ExchangeHandle) {
         guard let endpoint = chooseEndpoint(exchange) else {
-            fail(exchange, status: 503, choiceRefusal)
+            refuseOrWait(exchange)
             return
         }
+        connectUpstream(exchange, to: endpoint)
+    }
+
+    /// Gives the exchange a connection to an endpoint that was chosen for it.
+    @inline(__always)
+    func connectUpstream(_ exchange: ExchangeHandle, to endpoint: EngineEndpoint) {
         exchanges[exchange].tries += 1
         exchanges[exchange].upstreamAddress = endpoint.address
         exchanges[exchange].upstreamText = AddressText()

@@ -93,6 +93,22 @@ extension HTTPProxy {
         return row.balancing < 0 ? 0 : view.balancing[Int(row.balancing)].slowStartNanoseconds
     }
 
+    /// What this worker knows of an endpoint, for the status. On the worker's thread.
+    package func condition(of endpoint: EngineEndpoint) -> EndpointCondition {
+        var condition = EndpointCondition()
+        if endpoints.isOwned(endpoint.slot, by: endpoint.generation) {
+            condition.requestCount = Int(endpoints[endpoint.slot].activeCount)
+        }
+        let slot = Int(endpoint.slot)
+        guard slot < endpoints.vitals.count,
+            endpoints.vitals[slot].generation == endpoint.generation
+        else { return condition }
+        let vitals = endpoints.vitals[slot]
+        condition.unhealthyCount = vitals.isUnhealthy ? 1 : 0
+        condition.ejectedCount = vitals.outlier.ejectedUntil > loop.nowNanoseconds ? 1 : 0
+        return condition
+    }
+
     // MARK: Outliers
 
     /// Brings a cluster's counts up to date: ejections that end, rates that are due.

@@ -84,6 +84,10 @@ package final class HTTPProxy: EventHandler {
     var isDraining = false
     /// Why the last choice of an endpoint found none.
     var choiceRefusal = ResponseFlags.noHealthyUpstream
+    /// Which bound it was, where that is `overflow`.
+    var choiceOverflow = EngineCounter.breakerRequestOverflows
+    /// Exchanges that wait for a connection, by cluster; empty where none does.
+    var waitingLines: [Int32: WaitingLine] = [:]
 
     /// Makes a proxy on a loop.
     ///
@@ -166,6 +170,7 @@ package final class HTTPProxy: EventHandler {
         exchangeTimers.advance(nowNanoseconds: loop.nowNanoseconds) { slot in
             if let handle = exchanges.handle(at: slot) { exchangeTimedOut(handle) }
         }
+        if !waitingLines.isEmpty { serveWaiting() }
         finishGathering()
         accessLog.endTurn(nowNanoseconds: loop.nowNanoseconds)
     }

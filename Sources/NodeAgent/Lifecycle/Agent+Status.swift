@@ -42,6 +42,7 @@ extension Agent: StatusSubject {
         await totals.refresh(workers, assembler)
         let document = ConfigurationDocument(
             snapshot: snapshot.withLock(\.self),
+            conditions: await assembler.conditions(),
             selection: selection,
             health: health.board.content.isHealthy,
             limits: limits.rows()

@@ -1,4 +1,5 @@
 import Addressing
+import DataPlane
 import MeshModel
 import Telemetry
 
@@ -7,6 +8,8 @@ import Telemetry
 struct ConfigurationDocument {
     /// The snapshot in force.
     let snapshot: MeshSnapshot
+    /// What the workers know of endpoints in use.
+    let conditions: [ClusterID: [SocketAddress: EndpointCondition]]
     /// What of it is asked for.
     let selection: ConfigurationSelection
     /// What health checks found of the endpoints that are checked.
@@ -214,6 +217,12 @@ struct ConfigurationDocument {
                         json.bool("healthy", health[key])
                         json.string("node", endpoint.nodeName)
                         json.string("zone", endpoint.zone)
+                        guard let condition = conditions[cluster.id]?[endpoint.address] else {
+                            return
+                        }
+                        json.integer("requests", UInt64(condition.requestCount))
+                        json.bool("healthy", condition.unhealthyCount == 0)
+                        json.integer("ejectingWorkers", UInt64(condition.ejectedCount))
                     }
                 }
             }

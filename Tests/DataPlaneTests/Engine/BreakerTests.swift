@@ -85,6 +85,86 @@ import Testing
         #expect(rig.proxy.counters[.breakerPendingOverflows] > 0)
     }
 
+    private func rigWithALine(_ change: (inout EngineAction) -> Void = { _ in }) throws -> EngineRig
+    {
+        let rig = try EngineRig()
+        rig.install(
+            clusters: [[0]],
+            settings: settings {
+                $0.connections = 1
+                $0.pending = 2
+            },
+            change: change
+        )
+        return rig
+    }
+
+    @Test func whereConnectionsAreBoundedRequestsWaitTheirTurn() throws {
+        let rig = try rigWithALine()
+        let first = rig.ask(EngineRig.get("/1"), unanswered)
+        let second = rig.connect(sending: EngineRig.get("/2"))
+        let third = rig.connect(
+            sending: "POST /3 HTTP/1.1\r\nhost: h\r\ncontent-length: 5\r\n\r\nab"
+        )
+        rig.send(third, "cde")
+        #expect(rig.requestCount(0) == 1)
+        let refused = rig.ask()
+        #expect(rig.status(refused.client) == "503")
+        #expect(rig.proxy.counters[.breakerPendingOverflows] == 1)
+        for client in [first.client, second, third] {
+            rig.answer()
+            #expect(rig.status(client) == "200")
+        }
+        #expect(rig.upstreams[0].count == 1)
+        #expect(rig.forwarded().contains("POST /3 HTTP/1.1") && rig.forwarded().hasSuffix("abcde"))
+        #expect(rig.proxy.endpoints.clusters[0].pendingCount == 0)
+        #expect(rig.proxy.waitingLines.isEmpty)
+    }
+
+    @Test func whoHasWaitedTooLongIsRefused() throws {
+        let rig = try rigWithALine()
+        _ = rig.ask(EngineRig.get, unanswered)
+        let waiting = rig.connect(sending: EngineRig.get)
+        rig.pass(seconds: 6)
+        #expect(rig.status(waiting) == "503")
+        #expect(rig.proxy.endpoints.clusters[0].pendingCount == 0)
+    }
+
+    @Test func aRoutesTimeoutHoldsWhileWaitingToo() throws {
+        let rig = try rigWithALine { $0.requestTimeout = .seconds(2) }
+        _ = rig.ask(EngineRig.get, unanswered)
+        let waiting = rig.connect(sending: EngineRig.get)
+        rig.pass(seconds: 3)
+        #expect(rig.status(waiting) == "504")
+        #expect(rig.proxy.endpoints.clusters[0].pendingCount == 0)
+    }
+
+    @Test func whoGoesAwayWhileWaitingLeavesTheLine() throws {
+        let rig = try rigWithALine()
+        let first = rig.ask(EngineRig.get, unanswered)
+        let gone = rig.connect(sending: EngineRig.get("/gone"))
+        let stays = rig.connect(sending: EngineRig.get("/stays"))
+        rig.network.resetOnClose(gone)
+        rig.network.close(gone)
+        rig.settle()
+        #expect(rig.proxy.endpoints.clusters[0].pendingCount == 1)
+        rig.answer()
+        #expect(rig.status(first.client) == "200")
+        rig.answer()
+        #expect(rig.status(stays) == "200")
+        #expect(!rig.forwarded().contains("/gone"))
+    }
+
+    @Test func whoWaitsWhenTheEndpointsGoIsAnswered() throws {
+        let rig = try rigWithALine()
+        _ = rig.ask(EngineRig.get, unanswered)
+        let waiting = rig.connect(sending: EngineRig.get)
+        rig.install(clusters: [[]])
+        rig.settle()
+        #expect(rig.status(waiting) == "503")
+        #expect(rig.proxy.waitingLines.isEmpty)
+    }
+
     @Test func refusalsAreFlaggedAsOverflow() throws {
         #expect(ResponseFlags.names.contains { $0.flag == .overflow && "\($0.name)" == "UO" })
         let rig = try EngineRig()

@@ -115,6 +115,7 @@ import Testing
             let state = proxy.endpoints.clusters[cluster]
             #expect(state.activeCount == 0, "seed \(seed)")
             #expect(state.pendingCount == 0, "seed \(seed)")
+            #expect(proxy.waitingLines.isEmpty, "seed \(seed)")
             #expect(state.connectionCount == counted[cluster], "seed \(seed)")
         }
     }

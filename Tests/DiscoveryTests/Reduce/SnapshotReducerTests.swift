@@ -50,6 +50,25 @@ import Testing
         #expect(snapshot.clusters[id]?.usableEndpoints.count == 1)
     }
 
+    @Test func theNodesZoneIsThatOfItsLabel() {
+        let snapshot = ManifestFixture.snapshot(
+            """
+            ---
+            apiVersion: v1
+            kind: Node
+            metadata: { name: n1, labels: { topology.kubernetes.io/zone: north } }
+            status: { addresses: [{ type: InternalIP, address: 10.1.0.1 }] }
+            ---
+            apiVersion: v1
+            kind: Node
+            metadata: { name: n2 }
+            status: { addresses: [{ type: InternalIP, address: 10.1.0.2 }] }
+            """
+        )
+        #expect(snapshot.nodes.map(\.zone) == ["north", ""])
+        #expect(snapshot.nodeName == ManifestFixture.settings.nodeName)
+    }
+
     @Test func withinOneGatewayNoConflictingListenerWins() {
         let listeners = ["a", "b", "c"].map {
             "{ name: \($0), port: 90, protocol: HTTP, hostname: a.example.com }"
