@@ -21,6 +21,7 @@ package enum EngineCounter: Int, CaseIterable, Sendable {
     case breakerRetryOverflows, outlierEjections, outlierEjectionsRefused, outlierReturns
     case panicChoices, affinityMoves
     case tunnels, tunnelTimeouts
+    case retriesExhausted, retryBodyLimitHits
 
     /// The Prometheus name; `nil` for the counter of a limit, which is shown under the limit's name.
     package var metricName: String? {
@@ -59,6 +60,7 @@ package enum EngineCounter: Int, CaseIterable, Sendable {
         case .panicChoices: "martlet_balancing_panic_total"
         case .affinityMoves: "martlet_affinity_moves_total"
         case .tunnels: "martlet_http_tunnels_total"
+        case .retriesExhausted: "martlet_http_retries_exhausted_total"
         case .connectionLimitHits, .exchangeLimitHits, .bufferLimitHits, .poolLimitHits,
             .triesLimitHits, .discardLimitHits, .headLimitHits, .headerTimeouts, .idleTimeouts,
             .bodyTimeouts, .sendTimeouts, .connectTimeouts, .upstreamTimeouts, .poolIdleTimeouts,
@@ -68,7 +70,8 @@ package enum EngineCounter: Int, CaseIterable, Sendable {
             .editedFieldLimitHits, .headerOperationLimitHits, .http2StreamLimitHits,
             .http2HeaderListLimitHits, .http2FieldCountLimitHits, .http2ResetLimitHits,
             .http2ContinuationLimitHits, .http2ControlLimitHits, .idleSearchLimitHits,
-            .discardTimeouts, .streamIdleTimeouts, .pauseTimeouts, .tunnelTimeouts:
+            .discardTimeouts, .streamIdleTimeouts, .pauseTimeouts, .tunnelTimeouts,
+            .retryBodyLimitHits:
             nil
         }
     }

@@ -13,6 +13,8 @@ package struct EngineLimits: Sendable, BitwiseCopyable {
     package var idlePerEndpointMax = 256
     /// Connections that one exchange may try.
     package var triesMax: UInt8 = 3
+    /// Bytes of a request's body that are held to be sent again, where a policy has retries.
+    package var retryBodyByteLimit = 1 << 20
     /// Bytes thrown away of a request whose response is out already.
     package var discardByteLimit = 1 << 28
     /// From the first byte of a head to its last: slow heads hold a connection no longer.

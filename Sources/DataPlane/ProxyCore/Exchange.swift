@@ -76,6 +76,10 @@ package struct Exchange: BitwiseCopyable {
         static let tunnel = Flags(rawValue: 1 << 27)
         /// Its own deadline is that of its waiting for a connection.
         static let timesWaiting = Flags(rawValue: 1 << 31)
+        /// Retries, times or copies by policy: its annex has the row.
+        static let ruled = Flags(rawValue: 1 << 20)
+        /// Waits for its next try, without a connection.
+        static let awaitsRetry = Flags(rawValue: 1 << 21)
         /// Its cluster has policies that count what becomes of it.
         static let tracked = Flags(rawValue: 1 << 28)
         /// Its connection is not made yet, or it waits for one; counted as pending.
@@ -133,7 +137,6 @@ struct RoutedAction: BitwiseCopyable {
     var chainSet: UInt32 = 0
     var routeRow: Int32 = -1
     var requestTimeoutNanoseconds: UInt64 = 0
-    var backendTimeoutNanoseconds: UInt64 = 0
     /// Header operations copied to the block: the response's, then the request's.
     var responseOperationCount: Int32 = 0
     var requestOperationCount: Int32 = 0

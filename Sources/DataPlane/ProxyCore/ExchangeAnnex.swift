@@ -85,6 +85,9 @@ struct ExchangeAnnex: BitwiseCopyable {
     var requestTrailers = TrailerList()
     var responseTrailers = TrailerList()
 
+    /// What policy says of its tries, and how far they are.
+    var tries = TryState()
+
     subscript(side: FilterSide) -> FilterProgress {
         get { side == .request ? request : response }
         set {
@@ -123,6 +126,7 @@ extension HTTPProxy {
         let annex = exchanges[exchange].annex
         guard annexes.contains(annex) else { return }
         annexes[annex].responseBody.clear(pool)
+        if exchanges[exchange].flags.contains(.ruled) { releaseTries(exchange, annex) }
         pool.give(annexes[annex].responseBlock)
         pool.give(annexes[annex].trailerBlock)
         annexes.remove(annex)

@@ -195,10 +195,12 @@ extension HTTPProxy {
     }
 
     /// Sets the exchange's timer to the first of its deadlines.
-    private func setExchangeTimer(_ exchange: ExchangeHandle) {
+    func setExchangeTimer(_ exchange: ExchangeHandle) {
         let timeout = exchanges[exchange].action.requestTimeoutNanoseconds
         var first = timeout == 0 ? 0 : exchanges[exchange].startNanoseconds &+ timeout
         let annex = exchanges[exchange].annex
+        let retry = annexes[annex].tries.retryNanoseconds
+        if retry != 0 && (first == 0 || retry < first) { first = retry }
         for progress in [annexes[annex].request, annexes[annex].response] where progress.isPaused {
             let deadline = progress.deadlineNanoseconds
             if first == 0 || deadline < first { first = deadline }

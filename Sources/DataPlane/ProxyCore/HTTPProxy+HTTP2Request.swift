@@ -103,6 +103,7 @@ extension HTTPProxy: HTTP2SessionOwner {
         guard exchanges.contains(exchange) else { return }
         let flags = exchanges[exchange].flags
         let isPassed = flags.contains(.dispatched) && !flags.contains(.paused)
+        if flags.contains(.awaitsRetry) { return }
         let isHeld = !isPassed && !flags.contains(.buffering)
         if !(isHeld && !flags.contains(.local)) && !isBlocked(exchanges[exchange].upstream) {
             requestBodyDrained(exchange)

@@ -138,7 +138,6 @@ extension HTTPProxy {
         action.chainSet = chainSetVersion
         action.routeRow = row.routeRow
         action.requestTimeoutNanoseconds = row.requestTimeoutNanoseconds
-        action.backendTimeoutNanoseconds = row.backendTimeoutNanoseconds
         action.routeName = row.routeName
         if row.requestTimeoutNanoseconds > 0 {
             exchangeTimers.set(
@@ -151,6 +150,7 @@ extension HTTPProxy {
         guard row.weightSum > 0 else { return true }
         let backend = pick(row)
         exchanges[exchange].action.cluster = backend.cluster
+        if backend.tries >= 0 { takeRules(backend.tries, for: exchange) }
         let operationCount =
             row.requestOperations.count | row.responseOperations.count
             | backend.requestOperations.count | backend.responseOperations.count

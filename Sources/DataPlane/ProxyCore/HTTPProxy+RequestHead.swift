@@ -153,9 +153,14 @@ extension HTTPProxy {
     }
 
     private func writeBody(_ exchange: ExchangeHandle, _ bytes: RawSpan) {
+        let isUnanswered = !exchanges[exchange].flags.contains(.responseStarted)
+        if isUnanswered && exchanges[exchange].flags.contains(.ruled) { keepBody(exchange, bytes) }
         let upstream = exchanges[exchange].upstream
         guard connections.contains(upstream) else { return }
         exchanges[exchange].flags.insert(.bodyForwarded)
+        if isUnanswered && !connections[upstream].flags.contains(.connecting) {
+            setDeadline(upstream, silenceLimit(exchange))
+        }
         if exchanges[exchange].head.framing == .chunked {
             writeChunk(upstream, bytes)
         } else {

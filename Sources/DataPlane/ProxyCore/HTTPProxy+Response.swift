@@ -166,6 +166,9 @@ extension HTTPProxy {
         if exchanges[exchange].flags.contains(.tracked) { endpointAnswered(exchange, handle) }
         connections[handle].body = BodyReader(head.framing)
         if !head.keepAlive { connections[handle].flags.insert(.closesAfterExchange) }
+        if exchanges[exchange].flags.contains(.ruled) {
+            guard admitsResponse(handle, exchange, head, bytes) else { return }
+        }
         if exchanges[exchange].flags.contains(.filtersResponse) {
             filterResponse(handle, exchange, head, bytes)
             return
@@ -178,7 +181,7 @@ extension HTTPProxy {
         if connections.contains(handle), connections[handle].body.isComplete {
             responseEnded(exchange)
         } else if connections.contains(handle) {
-            setDeadline(handle, timeouts.upstreamIdle)
+            setDeadline(handle, silenceLimit(exchange))
         }
     }
 
@@ -342,7 +345,7 @@ extension HTTPProxy {
         }
         switch connections[handle].body.next(bytes) {
         case .data(let skipped, let byteCount):
-            setDeadline(handle, timeouts.upstreamIdle)
+            setDeadline(handle, silenceLimit(exchange))
             let data = bytes.extracting(skipped..<(skipped + byteCount))
             forwardResponseBody(exchange, data, at: start + skipped)
             if connections.contains(handle), exchanges.contains(exchange),
@@ -462,6 +465,7 @@ extension HTTPProxy {
         if let upstream = unbind(exchange) {
             if exchanges[exchange].flags.contains(.requestEnded) {
                 release(upstream)
+                if exchanges[exchange].flags.contains(.ruled) { setPoolTime(upstream, exchange) }
             } else {
                 close(upstream)
             }

@@ -1,3 +1,5 @@
+import TrafficPolicy
+
 /// Tries: what becomes of a request when its connection does not come about, breaks or is silent.
 extension HTTPProxy {
     /// No connection came about. Nothing was sent, so that what waits to be sent can go to another
@@ -9,6 +11,10 @@ extension HTTPProxy {
             return
         }
         if exchanges[exchange].flags.contains(.tracked) { endpointFailed(exchange, handle) }
+        if isRetried(exchange, .connectFailure) {
+            tryFailed(exchange, .connectFailure)
+            return
+        }
         _ = unbind(exchange)
         let waiting = connections[handle].output
         guard exchanges[exchange].tries < limits.triesMax,
@@ -43,6 +49,7 @@ extension HTTPProxy {
             fail(exchange, status: 503, .upstreamConnectFailure)
             return
         }
+        setDeadline(upstream, connectLimit(exchange))
         connections[upstream].output = waiting
         bind(upstream, to: exchange)
     }
@@ -64,12 +71,12 @@ extension HTTPProxy {
         {
             responseEnded(exchange)
         } else {
-            upstreamFailed(handle, .upstreamClosed)
+            upstreamFailed(handle)
         }
     }
 
     /// The connection to the endpoint broke.
-    func upstreamFailed(_ handle: ConnectionHandle, _ flag: ResponseFlags) {
+    func upstreamFailed(_ handle: ConnectionHandle) {
         if connections[handle].flags.contains(.connecting) {
             connectFailed(handle)
             return
@@ -83,31 +90,35 @@ extension HTTPProxy {
         if exchanges[exchange].flags.contains(.tracked) && !wasReused {
             endpointFailed(exchange, handle)
         }
+        guard wasReused && canRepeat(exchange) else {
+            tryFailed(exchange, .reset)
+            return
+        }
         _ = unbind(exchange)
         close(handle)
-        if wasReused && canRepeat(exchange) {
-            counters.count(.retries)
-            connectUpstream(exchange)
-        } else {
-            fail(exchange, status: flag == .upstreamTimeout ? 504 : 502, flag)
-        }
+        counters.count(.retries)
+        repeatRequest(exchange)
     }
 
     /// Whether a request can be sent again after an idle connection turned out to be closed
     /// (RFC 9112 section 9.3.1): an idempotent method, nothing of a body or of a response passed.
     private func canRepeat(_ exchange: ExchangeHandle) -> Bool {
         let state = exchanges[exchange]
-        return state.head.method.isIdempotent && state.head.framing == .none
-            && state.flags.isDisjoint(with: [.responseStarted, .responseHeld, .bodyForwarded])
+        return state.head.method.isIdempotent && holdsBody(exchange)
+            && state.flags.isDisjoint(with: [.responseStarted, .responseHeld])
             && state.tries < limits.triesMax
     }
 
-    /// Goes to another endpoint after one to which no connection could even be begun.
-    func retryOrFail(_ exchange: ExchangeHandle, _ flag: ResponseFlags) {
+    /// No connection could even be begun.
+    func connectFailedAtOnce(_ exchange: ExchangeHandle) {
+        if isRetried(exchange, .connectFailure) {
+            tryFailed(exchange, .connectFailure)
+            return
+        }
         guard exchanges[exchange].tries < limits.triesMax else {
             counters.count(.triesLimitHits)
             exchanges[exchange].responseFlags.insert(.triesUsedUp)
-            fail(exchange, status: 503, flag)
+            fail(exchange, status: 503, .upstreamConnectFailure)
             return
         }
         counters.count(.retries)
@@ -128,7 +139,7 @@ extension HTTPProxy {
             let exchange = connections[handle].exchange
             if exchanges.contains(exchange) {
                 if exchanges[exchange].flags.contains(.tracked) { endpointFailed(exchange, handle) }
-                fail(exchange, status: 504, .upstreamTimeout)
+                tryFailed(exchange, .tryTimeout)
             } else {
                 close(handle)
             }
@@ -143,6 +154,7 @@ extension HTTPProxy {
             return
         }
         if waitTimedOut(exchange) { return }
+        if exchanges[exchange].flags.contains(.ruled) && beginDueTry(exchange) { return }
         counters.count(.requestTimeouts)
         let upstream = exchanges[exchange].upstream
         if exchanges[exchange].flags.contains(.tracked), connections.contains(upstream) {

@@ -7,7 +7,7 @@ extension HTTPProxy {
 
     /// Chooses an endpoint and gives the exchange a connection to it.
     func connectUpstream(_ exchange: ExchangeHandle) {
-        guard let endpoint = chooseEndpoint(exchange) else {
+        guard let endpoint = chooseNextEndpoint(exchange) else {
             refuseOrWait(exchange)
             return
         }
@@ -29,9 +29,10 @@ extension HTTPProxy {
         {
             upstream = idle
         } else if let opened = openUpstream(endpoint, origin) {
+            setDeadline(opened, connectLimit(exchange))
             upstream = opened
         } else {
-            retryOrFail(exchange, .upstreamConnectFailure)
+            connectFailedAtOnce(exchange)
             return
         }
         bind(upstream, to: exchange)
@@ -55,8 +56,7 @@ extension HTTPProxy {
     @inline(__always)
     /// How long an exchange waits for its endpoint, nanoseconds.
     func upstreamTimeout(_ exchange: ExchangeHandle) -> UInt64 {
-        let own = exchanges[exchange].action.backendTimeoutNanoseconds
-        return own > 0 ? own : timeouts.upstreamIdle
+        exchanges[exchange].flags.contains(.ruled) ? beginTryTime(exchange) : timeouts.upstreamIdle
     }
 
     /// Takes the exchange off its upstream connection.
@@ -123,7 +123,6 @@ extension HTTPProxy {
             close(handle)
             return nil
         }
-        setDeadline(handle, timeouts.connect)
         return handle
     }
 

@@ -225,7 +225,7 @@ package final class HTTPProxy: EventHandler {
     func connectionFailed(_ handle: ConnectionHandle) {
         switch connections[handle].role {
         case .downstream: downstreamFailed(handle)
-        case .upstream: upstreamFailed(handle, .upstreamClosed)
+        case .upstream: upstreamFailed(handle)
         }
     }
 

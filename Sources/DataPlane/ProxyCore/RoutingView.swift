@@ -93,7 +93,6 @@ struct ActionRow: BitwiseCopyable {
     var requestOperations: RowRange
     var responseOperations: RowRange
     var requestTimeoutNanoseconds: UInt64
-    var backendTimeoutNanoseconds: UInt64
     var chain: Int32
     var routeRow: Int32
     var routeName: TextRange
@@ -107,6 +106,8 @@ struct BackendRow: BitwiseCopyable {
     var cluster: Int32
     var requestOperations: RowRange
     var responseOperations: RowRange
+    /// What it has by policy; -1: nothing.
+    var tries: Int32 = -1
 }
 
 /// A change to a header.
@@ -150,6 +151,7 @@ package struct RoutingView: ~Copyable {
     let conditions: FlatTable<ConditionRow>
     let actions: FlatTable<ActionRow>
     let backends: FlatTable<BackendRow>
+    let tries: FlatTable<TryRow>
     let operations: FlatTable<OperationRow>
     let clusters: FlatTable<ClusterRow>
     let endpoints: FlatTable<EngineEndpoint>
@@ -198,6 +200,7 @@ package struct RoutingView: ~Copyable {
         conditions = arena.table(builder.conditions)
         actions = arena.table(builder.actions)
         backends = arena.table(builder.backends)
+        tries = arena.table(builder.tries)
         operations = arena.table(builder.operations)
         clusters = arena.table(builder.clusters)
         endpoints = arena.table(builder.endpoints)

@@ -10,6 +10,8 @@ struct RoutingViewBuilder {
     private(set) var conditions: [ConditionRow] = []
     private(set) var actions: [ActionRow] = []
     private(set) var backends: [BackendRow] = []
+    private(set) var tries: [TryRow] = []
+    private var clusterSettings: [Int32: BackendSettings] = [:]
     private(set) var operations: [OperationRow] = []
     private(set) var clusters: [ClusterRow] = []
     private(set) var endpoints: [EngineEndpoint] = []
@@ -44,6 +46,7 @@ struct RoutingViewBuilder {
     private mutating func add(_ cluster: EngineCluster, at slot: Int32) {
         while clusters.count <= Int(slot) { clusters.append(ClusterRow()) }
         let first = Int32(endpoints.count)
+        clusterSettings[slot] = cluster.settings
         endpoints += cluster.endpoints
         clusters[Int(slot)] = ClusterRow(
             isPresent: true,
@@ -75,7 +78,7 @@ struct RoutingViewBuilder {
             case .exact(let name): addHostKey(name, isWildcard: false, slot, index)
             case .wildcard(let suffix): addHostKey(suffix, isWildcard: true, slot, index)
             }
-            addRules(host.rules, host: index)
+            addRules(host.rules, host: index, host.settings.timeouts)
         }
         entries[Int(slot)] = row
     }
@@ -109,7 +112,11 @@ struct RoutingViewBuilder {
         )
     }
 
-    private mutating func addRules(_ list: [EngineRule], host: Int32) {
+    private mutating func addRules(
+        _ list: [EngineRule],
+        host: Int32,
+        _ times: ListenerTimeouts
+    ) {
         let sorted = list.enumerated().sorted { left, right in
             RouteOrder(left.element.match, left.offset)
                 < RouteOrder(right.element.match, right.offset)
@@ -117,7 +124,7 @@ struct RoutingViewBuilder {
         var groups: [(path: PathMatch, rules: RowRange)] = []
         for (_, rule) in sorted {
             let index = Int32(rules.count)
-            add(rule)
+            add(rule, times)
             if rule.match.method != nil || !rule.match.headers.isEmpty
                 || !rule.match.queryParameters.isEmpty
             {
@@ -171,7 +178,7 @@ struct RoutingViewBuilder {
         return text
     }
 
-    private mutating func add(_ rule: EngineRule) {
+    private mutating func add(_ rule: EngineRule, _ times: ListenerTimeouts) {
         let headers = addConditions(rule.match.headers)
         let query = addConditions(rule.match.queryParameters)
         let method = rule.match.method.map { intern($0) } ?? TextRange()
@@ -188,7 +195,8 @@ struct RoutingViewBuilder {
                     cumulativeWeight: sum,
                     cluster: backend.cluster,
                     requestOperations: addOperations(backend.requestHeaders),
-                    responseOperations: addOperations(backend.responseHeaders)
+                    responseOperations: addOperations(backend.responseHeaders),
+                    tries: addTries(action, backend.cluster, times)
                 )
             )
         }
@@ -200,13 +208,26 @@ struct RoutingViewBuilder {
                 weightSum: sum,
                 requestOperations: addOperations(action.requestHeaders),
                 responseOperations: addOperations(action.responseHeaders),
-                requestTimeoutNanoseconds: nanoseconds(action.requestTimeout),
-                backendTimeoutNanoseconds: nanoseconds(action.backendRequestTimeout),
+                requestTimeoutNanoseconds: nanoseconds(action.requestTimeout ?? times.request),
                 chain: action.chain,
                 routeRow: action.routeRow,
                 routeName: intern(RoutingViewBuilder.escaped(action.routeName))
             )
         )
+    }
+
+    /// Adds what a share of an action has by policy.
+    ///
+    /// - Returns: the row's index; -1 for none.
+    private mutating func addTries(
+        _ action: EngineAction,
+        _ cluster: Int32,
+        _ times: ListenerTimeouts
+    ) -> Int32 {
+        let settings = clusterSettings[cluster] ?? BackendSettings()
+        guard let row = TryRow(action, settings, times, mirrors: RowRange()) else { return -1 }
+        tries.append(row)
+        return Int32(tries.count - 1)
     }
 
     private mutating func addConditions(_ list: [NamedValue]) -> RowRange {

@@ -52,6 +52,13 @@ extension LimitList {
                 "Connections one exchange may try; then it is answered 503."
             ),
             Self.row(
+                "http.retryBodyByteLimit",
+                "bytes",
+                engine.retryBodyByteLimit,
+                .retryBodyLimitHits,
+                "Of a body, held to be sent again where a policy has retries; more has one try."
+            ),
+            Self.row(
                 "http.discardByteLimit",
                 "bytes",
                 engine.discardByteLimit,

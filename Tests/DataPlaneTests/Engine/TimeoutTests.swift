@@ -132,3 +132,95 @@ import Testing
         #expect(rig.status(client) == "504")
     }
 }
+
+/// Times that policies set.
+@Suite struct PolicyTimeoutTests {
+    private func rig(
+        _ change: (inout BackendTimeouts) -> Void,
+        listener: (inout ListenerTimeouts) -> Void = { _ in }
+    ) throws -> EngineRig {
+        let rig = try EngineRig()
+        var settings = BackendSettings()
+        var listenerSettings = ListenerSettings()
+        change(&settings.timeouts)
+        listener(&listenerSettings.timeouts)
+        rig.install(clusters: [[0]], settings: settings, listenerSettings: listenerSettings)
+        return rig
+    }
+
+    @Test func aClustersTryTimeReachesToTheEndOfTheResponse() throws {
+        let rig = try rig { $0.request = .seconds(5) }
+        let client = rig.connect(sending: EngineRig.get)
+        rig.answer("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n")
+        for _ in 0..<3 {
+            rig.pass(seconds: 1)
+            rig.answer("x")
+        }
+        #expect(!rig.ended.contains(client))
+        rig.pass(seconds: 3)
+        #expect(rig.ended.contains(client), "progress does not prolong it")
+        #expect(rig.proxy.counters[.upstreamTimeouts] == 1)
+    }
+
+    @Test func aClustersIdleTimeIsProlongedByProgress() throws {
+        let rig = try rig { $0.streamIdle = .seconds(3) }
+        let client = rig.connect(sending: EngineRig.get)
+        rig.answer("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n")
+        for _ in 0..<4 {
+            rig.pass(seconds: 2)
+            rig.answer("x")
+        }
+        #expect(!rig.ended.contains(client))
+        rig.pass(seconds: 4)
+        #expect(rig.ended.contains(client))
+    }
+
+    @Test func aListenersIdleTimeHoldsWhereTheClusterHasNone() throws {
+        let rig = try rig({ _ in }, listener: { $0.streamIdle = .seconds(2) })
+        let client = rig.connect(sending: EngineRig.get)
+        rig.pass(seconds: 3)
+        #expect(rig.status(client) == "504")
+    }
+
+    @Test func aListenersRequestTimeHoldsForRoutesWithoutOne() throws {
+        let rig = try rig({ _ in }, listener: { $0.request = .seconds(2) })
+        let client = rig.connect(sending: EngineRig.get)
+        rig.pass(seconds: 3)
+        #expect(rig.status(client) == "504")
+        #expect(rig.proxy.counters[.requestTimeouts] == 1)
+    }
+
+    @Test func aBodyThatKeepsComingIsNoSilence() throws {
+        let rig = try rig { $0.streamIdle = .seconds(3) }
+        let client = rig.connect(
+            sending: "POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 9\r\n\r\n"
+        )
+        for _ in 0..<9 {
+            rig.pass(seconds: 2)
+            rig.send(client, "x")
+        }
+        rig.answer()
+        #expect(rig.status(client) == "200")
+    }
+
+    @Test func aClustersConnectTimeHolds() throws {
+        let rig = try rig { $0.connect = .seconds(1) }
+        let client = rig.connect()
+        _ = rig.network.write(client, Array(EngineRig.get.utf8)[...])
+        rig.network.delayNanosecondsMax = 1_000_000_000_000
+        rig.settle()
+        for _ in 0..<3 { rig.pass(seconds: 2) }
+        #expect(rig.status(client) == "503")
+    }
+
+    @Test func aClustersIdleConnectionsLiveAsLongAsItSays() throws {
+        let rig = try rig { $0.idle = .seconds(5) }
+        _ = rig.connect(sending: EngineRig.get)
+        rig.answer()
+        let upstream = try #require(rig.upstreams[0].first)
+        rig.pass(seconds: 4)
+        #expect(!rig.ended.contains(upstream))
+        rig.pass(seconds: 2)
+        #expect(rig.ended.contains(upstream))
+    }
+}

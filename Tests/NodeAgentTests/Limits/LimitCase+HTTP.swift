@@ -92,6 +92,18 @@ extension LimitCase {
             manifests: { ["web": LimitManifests.web($0, to: [$0.closed])] }
         ) { try $0.request(get, expecting: 503) },
         LimitCase(
+            name: "http.retryBodyByteLimit",
+            tighten: { $0.engine.retryBodyByteLimit = 10 },
+            manifests: {
+                let retry = ", retry: { attempts: 1, codes: [503] }"
+                return ["web": LimitManifests.web($0, to: [$0.endpoint], retry)]
+            }
+        ) { rig in
+            _ = try rig.client(
+                "PUT / HTTP/1.1\r\nhost: a.test\r\ncontent-length: 20\r\n\r\n0123456789abcdefghij"
+            )
+        },
+        LimitCase(
             name: "http.discardByteLimit",
             tighten: { $0.engine.discardByteLimit = 1_000 }
         ) { rig in
