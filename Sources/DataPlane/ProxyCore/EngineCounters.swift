@@ -22,6 +22,7 @@ package enum EngineCounter: Int, CaseIterable, Sendable {
     case panicChoices, affinityMoves
     case tunnels, tunnelTimeouts
     case retriesExhausted, retryBodyLimitHits
+    case mirrors, mirrorsDropped, mirrorFailures, mirrorLimitHits, mirrorBodyLimitHits
 
     /// The Prometheus name; `nil` for the counter of a limit, which is shown under the limit's name.
     package var metricName: String? {
@@ -60,6 +61,9 @@ package enum EngineCounter: Int, CaseIterable, Sendable {
         case .panicChoices: "martlet_balancing_panic_total"
         case .affinityMoves: "martlet_affinity_moves_total"
         case .tunnels: "martlet_http_tunnels_total"
+        case .mirrors: "martlet_http_mirrors_total"
+        case .mirrorsDropped: "martlet_http_mirrors_dropped_total"
+        case .mirrorFailures: "martlet_http_mirror_failures_total"
         case .retriesExhausted: "martlet_http_retries_exhausted_total"
         case .connectionLimitHits, .exchangeLimitHits, .bufferLimitHits, .poolLimitHits,
             .triesLimitHits, .discardLimitHits, .headLimitHits, .headerTimeouts, .idleTimeouts,
@@ -71,7 +75,7 @@ package enum EngineCounter: Int, CaseIterable, Sendable {
             .http2HeaderListLimitHits, .http2FieldCountLimitHits, .http2ResetLimitHits,
             .http2ContinuationLimitHits, .http2ControlLimitHits, .idleSearchLimitHits,
             .discardTimeouts, .streamIdleTimeouts, .pauseTimeouts, .tunnelTimeouts,
-            .retryBodyLimitHits:
+            .retryBodyLimitHits, .mirrorLimitHits, .mirrorBodyLimitHits:
             nil
         }
     }

@@ -15,6 +15,10 @@ package struct EngineLimits: Sendable, BitwiseCopyable {
     package var triesMax: UInt8 = 3
     /// Bytes of a request's body that are held to be sent again, where a policy has retries.
     package var retryBodyByteLimit = 1 << 20
+    /// Copies of requests in hand for other clusters.
+    package var mirrorMax = 1_024
+    /// Bytes of a copy that its endpoint has not taken yet.
+    package var mirrorBodyByteLimit = 1 << 18
     /// Bytes thrown away of a request whose response is out already.
     package var discardByteLimit = 1 << 28
     /// From the first byte of a head to its last: slow heads hold a connection no longer.

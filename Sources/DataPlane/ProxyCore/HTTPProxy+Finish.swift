@@ -75,6 +75,11 @@ extension HTTPProxy {
     /// Ends an exchange that cannot go on: with a local reply if nothing was answered yet, else by
     /// cutting the response so that the client sees it is incomplete.
     func fail(_ exchange: ExchangeHandle, status: UInt16, _ flag: ResponseFlags) {
+        if exchanges[exchange].stream < 0 {
+            counters.count(.mirrorFailures)
+            endShadow(exchange)
+            return
+        }
         if let upstream = unbind(exchange) { close(upstream) }
         exchanges[exchange].responseFlags.insert(flag)
         guard exchanges[exchange].flags.contains(.responseStarted) else {

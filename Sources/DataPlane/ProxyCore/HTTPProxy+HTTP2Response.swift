@@ -8,7 +8,9 @@ extension HTTPProxy {
         _ head: HTTP1ResponseHead,
         _ bytes: RawSpan
     ) {
-        guard let connection = http2(exchanges[exchange].downstream) else { return }
+        guard exchanges[exchange].stream > 0,
+            let connection = http2(exchanges[exchange].downstream)
+        else { return }
         http2Fields.begin(status: head.status)
         addResponseFields(exchange, head, bytes)
         let hasBody: Bool
@@ -75,6 +77,7 @@ extension HTTPProxy {
 
     /// Keeps a piece of a response's body until frames can take it.
     func queueHTTP2Body(_ exchange: ExchangeHandle, _ bytes: RawSpan) {
+        guard exchanges[exchange].stream > 0 else { return }
         let wasEmpty = exchanges[exchange].responseBody.isEmpty
         guard exchanges[exchange].responseBody.append(bytes, pool) else {
             counters.count(.bufferLimitHits)
@@ -137,6 +140,10 @@ extension HTTPProxy {
 
     /// The response is complete: the stream ends once its last frame is out.
     func finishHTTP2(_ exchange: ExchangeHandle) {
+        guard exchanges[exchange].stream > 0 else {
+            endShadow(exchange)
+            return
+        }
         requestBodyDrained(exchange)
         resumeHTTP2Body(exchange)
     }

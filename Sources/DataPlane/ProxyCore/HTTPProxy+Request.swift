@@ -147,6 +147,8 @@ extension HTTPProxy {
         }
         exchanges[exchange].action = action
         exchanges[exchange].flags.insert(.namesView)
+        // Who speaks gRPC says that it takes trailers.
+        if exchanges[exchange].head.present.contains(.te) { takeDeadline(exchange) }
         guard row.weightSum > 0 else { return true }
         let backend = pick(row)
         exchanges[exchange].action.cluster = backend.cluster
@@ -168,7 +170,11 @@ extension HTTPProxy {
             fail(exchange, status: 500, .invalidBackend)
             return
         }
-        connectUpstream(exchange)
+        guard exchanges[exchange].flags.contains(.ruled) else {
+            connectUpstream(exchange)
+            return
+        }
+        dispatchMirrored(exchange)
     }
 
     /// Sends a request on once its filters have let it pass.

@@ -152,7 +152,7 @@ extension HTTPProxy {
         }
     }
 
-    private func writeBody(_ exchange: ExchangeHandle, _ bytes: RawSpan) {
+    func writeBody(_ exchange: ExchangeHandle, _ bytes: RawSpan) {
         let isUnanswered = !exchanges[exchange].flags.contains(.responseStarted)
         if isUnanswered && exchanges[exchange].flags.contains(.ruled) { keepBody(exchange, bytes) }
         let upstream = exchanges[exchange].upstream
@@ -221,6 +221,7 @@ extension HTTPProxy {
 
     @inline(__always)
     func endRequestBody(_ exchange: ExchangeHandle) {
+        if exchanges[exchange].flags.contains(.ruled) { endMirrorBodies(exchange) }
         let upstream = exchanges[exchange].upstream
         guard exchanges[exchange].head.framing == .chunked, connections.contains(upstream) else {
             return

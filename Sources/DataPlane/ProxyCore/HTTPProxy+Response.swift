@@ -427,6 +427,7 @@ extension HTTPProxy {
         _ head: HTTP1ResponseHead,
         _ bytes: RawSpan
     ) {
+        guard exchanges[exchange].stream >= 0 else { return }
         if exchanges[exchange].stream != 0 {
             sendHTTP2Interim(exchange, head, bytes)
             return

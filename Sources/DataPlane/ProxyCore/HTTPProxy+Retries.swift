@@ -8,6 +8,7 @@ extension HTTPProxy {
         let annex = annex(exchange)
         annexes[annex].tries.row = view.tries[Int(index)]
         exchanges[exchange].flags.insert(.ruled)
+        if view.tries[Int(index)].mirrors.count > 0 { drawMirrors(exchange, annex) }
     }
 
     // MARK: Failures
@@ -211,6 +212,9 @@ extension HTTPProxy {
     @inline(never)
     func keepBody(_ exchange: ExchangeHandle, _ bytes: RawSpan) {
         let annex = exchanges[exchange].annex
+        if annexes[annex].tries.mirrorCount > 0 && annexes[annex].tries.retryCount == 0 {
+            mirrorBody(exchange, annex, bytes)
+        }
         guard annexes[annex].tries.row.retry.attempts > 0, annexes[annex].tries.bodyIsWhole else {
             return
         }
@@ -229,6 +233,7 @@ extension HTTPProxy {
     func releaseTries(_ exchange: ExchangeHandle, _ annex: AnnexHandle) {
         giveBudgetBack(exchange, annex)
         annexes[annex].tries.body.clear(pool)
+        if annexes[annex].tries.mirrorCount > 0 { endMirrors(exchange, annex) }
     }
 
     // MARK: Times

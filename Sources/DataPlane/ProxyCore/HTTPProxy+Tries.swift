@@ -11,7 +11,7 @@ extension HTTPProxy {
             return
         }
         if exchanges[exchange].flags.contains(.tracked) { endpointFailed(exchange, handle) }
-        if isRetried(exchange, .connectFailure) {
+        if exchanges[exchange].stream < 0 || isRetried(exchange, .connectFailure) {
             tryFailed(exchange, .connectFailure)
             return
         }

@@ -152,6 +152,7 @@ package struct RoutingView: ~Copyable {
     let actions: FlatTable<ActionRow>
     let backends: FlatTable<BackendRow>
     let tries: FlatTable<TryRow>
+    let mirrors: FlatTable<MirrorRow>
     let operations: FlatTable<OperationRow>
     let clusters: FlatTable<ClusterRow>
     let endpoints: FlatTable<EngineEndpoint>
@@ -201,6 +202,7 @@ package struct RoutingView: ~Copyable {
         actions = arena.table(builder.actions)
         backends = arena.table(builder.backends)
         tries = arena.table(builder.tries)
+        mirrors = arena.table(builder.mirrors)
         operations = arena.table(builder.operations)
         clusters = arena.table(builder.clusters)
         endpoints = arena.table(builder.endpoints)

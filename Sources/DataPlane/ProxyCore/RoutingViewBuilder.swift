@@ -11,6 +11,7 @@ struct RoutingViewBuilder {
     private(set) var actions: [ActionRow] = []
     private(set) var backends: [BackendRow] = []
     private(set) var tries: [TryRow] = []
+    private(set) var mirrors: [MirrorRow] = []
     private var clusterSettings: [Int32: BackendSettings] = [:]
     private(set) var operations: [OperationRow] = []
     private(set) var clusters: [ClusterRow] = []
@@ -225,7 +226,15 @@ struct RoutingViewBuilder {
         _ times: ListenerTimeouts
     ) -> Int32 {
         let settings = clusterSettings[cluster] ?? BackendSettings()
-        guard let row = TryRow(action, settings, times, mirrors: RowRange()) else { return -1 }
+        let range = RowRange(first: Int32(mirrors.count), count: Int32(action.mirrors.count))
+        guard let row = TryRow(action, settings, times, mirrors: range) else { return -1 }
+        mirrors += action.mirrors.map {
+            MirrorRow(
+                cluster: $0.cluster,
+                numerator: $0.numerator,
+                denominator: max($0.denominator, 1)
+            )
+        }
         tries.append(row)
         return Int32(tries.count - 1)
     }

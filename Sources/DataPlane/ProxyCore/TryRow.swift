@@ -15,7 +15,7 @@ struct TryRow: BitwiseCopyable {
     /// How long the first try is waited for, and how many may follow; 0: no second tries.
     var hedgeNanoseconds: UInt64 = 0
     var hedgeMax: UInt8 = 0
-    /// Rows of the view in force when the exchange was routed.
+    /// Clusters that get copies: rows of the view by which the exchange was routed.
     var mirrors = RowRange()
 
     /// Compiles what a route and a cluster set.
@@ -63,4 +63,7 @@ struct TryState: BitwiseCopyable {
     /// When the try in hand ends, and when the next begins; 0 for none.
     var endNanoseconds: UInt64 = 0
     var retryNanoseconds: UInt64 = 0
+    /// Its copies.
+    var mirrors = MirrorList()
+    var mirrorCount: UInt8 = 0
 }

@@ -59,6 +59,20 @@ extension LimitList {
                 "Of a body, held to be sent again where a policy has retries; more has one try."
             ),
             Self.row(
+                "http.mirrorMax",
+                "requests",
+                engine.mirrorMax,
+                .mirrorLimitHits,
+                "Copies of requests in hand per worker; more are not made."
+            ),
+            Self.row(
+                "http.mirrorBodyByteLimit",
+                "bytes",
+                engine.mirrorBodyByteLimit,
+                .mirrorBodyLimitHits,
+                "Of a copy that its endpoint has not taken yet; then the copy is dropped."
+            ),
+            Self.row(
                 "http.discardByteLimit",
                 "bytes",
                 engine.discardByteLimit,

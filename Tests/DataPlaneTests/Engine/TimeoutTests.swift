@@ -223,4 +223,25 @@ import Testing
         rig.pass(seconds: 2)
         #expect(rig.ended.contains(upstream))
     }
+
+    @Test(arguments: [
+        ("2S", true), ("2000m", true), ("2000000u", true), ("1H", false), ("x", false),
+    ])
+    func aDeadlineOfGRPCBoundsARequest(_ value: String, _ ends: Bool) throws {
+        let rig = try EngineRig()
+        let client = rig.connect(
+            sending: EngineRig.get("/", "te: trailers", "grpc-timeout: \(value)")
+        )
+        rig.pass(seconds: 3)
+        #expect(rig.status(client) == (ends ? "504" : ""))
+        #expect(rig.proxy.counters[.requestTimeouts] == (ends ? 1 : 0))
+    }
+
+    @Test func aDeadlineOfGRPCDoesNotProlongTheRoutesTime() throws {
+        let rig = try EngineRig()
+        rig.install(clusters: [[0]]) { $0.requestTimeout = .seconds(2) }
+        let client = rig.connect(sending: EngineRig.get("/", "te: trailers", "grpc-timeout: 9S"))
+        rig.pass(seconds: 3)
+        #expect(rig.status(client) == "504")
+    }
 }

@@ -104,6 +104,20 @@ extension LimitCase {
             )
         },
         LimitCase(
+            name: "http.mirrorMax",
+            tighten: { $0.engine.mirrorMax = 0 },
+            manifests: { ["web": LimitManifests.web($0, to: [$0.endpoint], mirrored)] }
+        ) { _ = try $0.client(get) },
+        LimitCase(
+            name: "http.mirrorBodyByteLimit",
+            tighten: { $0.engine.mirrorBodyByteLimit = 10 },
+            manifests: { ["web": LimitManifests.web($0, to: [$0.endpoint], mirrored)] }
+        ) { rig in
+            _ = try rig.client(
+                "PUT / HTTP/1.1\r\nhost: a.test\r\ncontent-length: 20\r\n\r\n0123456789abcdefghij"
+            )
+        },
+        LimitCase(
             name: "http.discardByteLimit",
             tighten: { $0.engine.discardByteLimit = 1_000 }
         ) { rig in
@@ -234,6 +248,9 @@ extension LimitCase {
     ]
 
     static let soon = Duration.milliseconds(200)
+    /// A rule's filter that copies requests to the rule's own Service.
+    static let mirrored =
+        ", filters: [{ type: RequestMirror, requestMirror: { backendRef: { name: s, port: 80 } } }]"
 }
 
 extension LimitManifests {
