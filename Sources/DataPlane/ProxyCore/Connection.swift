@@ -47,6 +47,8 @@ package struct Connection: BitwiseCopyable {
         static let unpoolable = Flags(rawValue: 1 << 14)
         /// Has HTTP/2 output to be collected at the end of the turn.
         static let collects = Flags(rawValue: 1 << 15)
+        /// Its entry point bounds its age.
+        static let ages = Flags(rawValue: 1 << 20)
         /// The sending direction has been ended, the other goes on.
         static let sendEnded = Flags(rawValue: 1 << 27)
         /// Counted among its endpoint's and its cluster's connections.

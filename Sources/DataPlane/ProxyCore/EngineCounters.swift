@@ -22,6 +22,7 @@ package enum EngineCounter: Int, CaseIterable, Sendable {
     case panicChoices, affinityMoves
     case tunnels, tunnelTimeouts
     case retriesExhausted, retryBodyLimitHits
+    case hedges, hedgesWon
     case mirrors, mirrorsDropped, mirrorFailures, mirrorLimitHits, mirrorBodyLimitHits
 
     /// The Prometheus name; `nil` for the counter of a limit, which is shown under the limit's name.
@@ -61,6 +62,8 @@ package enum EngineCounter: Int, CaseIterable, Sendable {
         case .panicChoices: "martlet_balancing_panic_total"
         case .affinityMoves: "martlet_affinity_moves_total"
         case .tunnels: "martlet_http_tunnels_total"
+        case .hedges: "martlet_http_hedges_total"
+        case .hedgesWon: "martlet_http_hedges_won_total"
         case .mirrors: "martlet_http_mirrors_total"
         case .mirrorsDropped: "martlet_http_mirrors_dropped_total"
         case .mirrorFailures: "martlet_http_mirror_failures_total"

@@ -78,6 +78,8 @@ package struct Exchange: BitwiseCopyable {
         static let timesWaiting = Flags(rawValue: 1 << 31)
         /// Retries, times or copies by policy: its annex has the row.
         static let ruled = Flags(rawValue: 1 << 20)
+        /// A second try of another exchange, without a client.
+        static let hedge = Flags(rawValue: 1 << 22)
         /// Waits for its next try, without a connection.
         static let awaitsRetry = Flags(rawValue: 1 << 21)
         /// Its cluster has policies that count what becomes of it.

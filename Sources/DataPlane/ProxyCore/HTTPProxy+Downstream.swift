@@ -54,6 +54,7 @@ extension HTTPProxy {
             return
         }
         setDeadline(handle, timeouts.header)
+        beginAge(handle)
     }
 
     @inline(__always)

@@ -201,6 +201,8 @@ extension HTTPProxy {
         let annex = exchanges[exchange].annex
         let retry = annexes[annex].tries.retryNanoseconds
         if retry != 0 && (first == 0 || retry < first) { first = retry }
+        let hedge = annexes[annex].tries.hedgeNanoseconds
+        if hedge != 0 && (first == 0 || hedge < first) { first = hedge }
         for progress in [annexes[annex].request, annexes[annex].response] where progress.isPaused {
             let deadline = progress.deadlineNanoseconds
             if first == 0 || deadline < first { first = deadline }

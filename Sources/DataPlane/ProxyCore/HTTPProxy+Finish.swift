@@ -76,8 +76,7 @@ extension HTTPProxy {
     /// cutting the response so that the client sees it is incomplete.
     func fail(_ exchange: ExchangeHandle, status: UInt16, _ flag: ResponseFlags) {
         if exchanges[exchange].stream < 0 {
-            counters.count(.mirrorFailures)
-            endShadow(exchange)
+            failShadow(exchange)
             return
         }
         if let upstream = unbind(exchange) { close(upstream) }

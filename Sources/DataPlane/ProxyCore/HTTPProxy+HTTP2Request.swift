@@ -38,6 +38,7 @@ extension HTTPProxy: HTTP2SessionOwner {
                 progressSecond: monotonicSecond
             )
         )
+        if isTooOld(handle) { announceEnd(handle, connection) }
         if endStream { exchanges[exchange].flags.insert(.requestEnded) }
         guard head.method != .connect else {
             fail(exchange, status: 405, .noRoute)

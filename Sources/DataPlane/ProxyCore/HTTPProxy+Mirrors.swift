@@ -33,17 +33,20 @@ extension HTTPProxy {
         let count = Int(annexes[annex].tries.mirrorCount)
         for index in 0..<count {
             let cluster = annexes[annex].tries.mirrors.clusters[index]
-            annexes[annex].tries.mirrors.exchanges[index] = makeShadow(exchange, cluster) ?? .none
+            guard let mirror = makeShadow(exchange, cluster) else { continue }
+            counters.count(.mirrors)
+            annexes[annex].tries.mirrors.exchanges[index] = mirror
         }
         let mirrors = annexes[annex].tries.mirrors
         connectUpstream(exchange)
+        if exchanges.contains(exchange) { awaitHedge(exchange) }
         for index in 0..<count where exchanges.contains(mirrors.exchanges[index]) {
             connectUpstream(mirrors.exchanges[index])
         }
     }
 
     /// Makes an exchange with a copy of a request's head, without a client.
-    private func makeShadow(_ exchange: ExchangeHandle, _ cluster: Int32) -> ExchangeHandle? {
+    func makeShadow(_ exchange: ExchangeHandle, _ cluster: Int32) -> ExchangeHandle? {
         guard shadowCount < limits.mirrorMax, Int(cluster) < view.clusters.count,
             let block = pool.take()
         else {
@@ -78,7 +81,6 @@ extension HTTPProxy {
             pool.give(block)
             return nil
         }
-        counters.count(.mirrors)
         shadowCount += 1
         exchangeTimers.set(made.index, loop.nowNanoseconds &+ timeouts.upstreamIdle)
         return made
@@ -142,6 +144,9 @@ extension HTTPProxy {
     func endShadow(_ shadow: ExchangeHandle) {
         if let upstream = unbind(shadow) { close(upstream) }
         shadowCount -= 1
+        if exchanges[shadow].flags.contains(.hedge) {
+            returnRetry(exchanges[shadow].action.cluster)
+        }
         closeExchange(shadow)
     }
 }

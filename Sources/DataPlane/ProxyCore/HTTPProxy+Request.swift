@@ -35,7 +35,7 @@ extension HTTPProxy {
         connections[handle].exchange = exchange
         connections[handle].exchangeCount &+= 1
         connections[handle].body = BodyReader(parsed.framing)
-        if !parsed.keepAlive || isDraining {
+        if !parsed.keepAlive || isDraining || isTooOld(handle) {
             connections[handle].flags.insert(.closesAfterExchange)
         }
         if connections[handle].body.isComplete {

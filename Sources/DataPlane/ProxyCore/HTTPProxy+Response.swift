@@ -153,8 +153,9 @@ extension HTTPProxy {
         return head.headByteCount
     }
 
+    /// Begins a response whose head has come whole.
     @inline(__always)
-    private func beginResponse(
+    func beginResponse(
         _ handle: ConnectionHandle,
         _ exchange: ExchangeHandle,
         _ head: HTTP1ResponseHead,
@@ -166,7 +167,11 @@ extension HTTPProxy {
         if exchanges[exchange].flags.contains(.tracked) { endpointAnswered(exchange, handle) }
         connections[handle].body = BodyReader(head.framing)
         if !head.keepAlive { connections[handle].flags.insert(.closesAfterExchange) }
-        if exchanges[exchange].flags.contains(.ruled) {
+        if !exchanges[exchange].flags.isDisjoint(with: [.ruled, .hedge]) {
+            guard !exchanges[exchange].flags.contains(.hedge) else {
+                adoptHedge(handle, exchange, head, bytes, at: start)
+                return
+            }
             guard admitsResponse(handle, exchange, head, bytes) else { return }
         }
         if exchanges[exchange].flags.contains(.filtersResponse) {

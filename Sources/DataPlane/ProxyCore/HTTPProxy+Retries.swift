@@ -24,6 +24,7 @@ extension HTTPProxy {
     }
 
     private func triesAgain(_ exchange: ExchangeHandle, after failure: TryFailure) -> Bool {
+        if hasHedges(exchange) { return true }
         let rule = annexes[exchanges[exchange].annex].tries.row.retry
         guard RetryMachine.wants(rule, failure),
             mayRepeat(exchange, rule, isHarmless: failure.isHarmless), takeTry(exchange, rule)
@@ -46,7 +47,10 @@ extension HTTPProxy {
         let code = head.framing.isBodyless ? grpcStatus(head, bytes) : nil
         guard RetryMachine.wants(rule, status: head.status, grpcStatus: code),
             mayRepeat(exchange, rule, isHarmless: false), takeTry(exchange, rule)
-        else { return true }
+        else {
+            endHedges(exchange)
+            return true
+        }
         if let upstream = unbind(exchange) {
             let isWhole =
                 connections[upstream].body.isComplete
@@ -157,6 +161,7 @@ extension HTTPProxy {
     ///
     /// - Returns: whether anything was.
     func beginDueTry(_ exchange: ExchangeHandle) -> Bool {
+        if beginDueHedge(exchange) { return true }
         guard exchanges[exchange].flags.contains(.awaitsRetry) else { return false }
         let annex = exchanges[exchange].annex
         guard annexes[annex].tries.retryNanoseconds <= loop.nowNanoseconds else { return false }
@@ -233,6 +238,8 @@ extension HTTPProxy {
     func releaseTries(_ exchange: ExchangeHandle, _ annex: AnnexHandle) {
         giveBudgetBack(exchange, annex)
         annexes[annex].tries.body.clear(pool)
+        annexes[annex].tries.hedgeNanoseconds = 0
+        endHedges(exchange)
         if annexes[annex].tries.mirrorCount > 0 { endMirrors(exchange, annex) }
     }
 

@@ -80,6 +80,8 @@ package final class HTTPProxy: EventHandler {
     package var observe: ((IPAddress) -> SourceObservation?)?
     /// Hears of filters that failed: name and reason.
     package var filterFaults: ((String, String) -> Void)?
+    /// When connections whose age is bounded are too old, by slot.
+    var ageEnds: [UInt64] = []
     /// Exchanges without a client.
     var shadowCount = 0
     /// No new requests on old connections: the process is about to end.

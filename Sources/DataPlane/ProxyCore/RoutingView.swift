@@ -22,6 +22,8 @@ struct EntryRow: BitwiseCopyable {
     var abuseChain: Int32 = -1
     /// The host for every name, -1 for none.
     var anyHost: Int32 = -1
+    /// The age of its connections, 0 for any.
+    var ageNanoseconds: UInt64 = 0
     var http2 = HTTP2EntryRow()
 }
 

@@ -71,6 +71,7 @@ struct RoutingViewBuilder {
             abuseChain: entry.abuseChain,
             http2: HTTP2EntryRow(entry.settings)
         )
+        row.ageNanoseconds = nanoseconds(entry.settings.timeouts.connectionAge)
         for host in entry.hosts {
             let index = Int32(hosts.count)
             hosts.append(RoutingViewBuilder.row(of: host))

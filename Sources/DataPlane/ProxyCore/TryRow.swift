@@ -63,6 +63,11 @@ struct TryState: BitwiseCopyable {
     /// When the try in hand ends, and when the next begins; 0 for none.
     var endNanoseconds: UInt64 = 0
     var retryNanoseconds: UInt64 = 0
+    /// When the next second try begins, 0 for none; those begun; and whose it is.
+    var hedgeNanoseconds: UInt64 = 0
+    var hedgeCount: UInt8 = 0
+    var hedges = InlineArray<3, ExchangeHandle>(repeating: .none)
+    var principal = ExchangeHandle.none
     /// Its copies.
     var mirrors = MirrorList()
     var mirrorCount: UInt8 = 0

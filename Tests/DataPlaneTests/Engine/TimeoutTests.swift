@@ -237,6 +237,18 @@ import Testing
         #expect(rig.proxy.counters[.requestTimeouts] == (ends ? 1 : 0))
     }
 
+    @Test func aConnectionOfItsListenersAgeEndsWithItsExchange() throws {
+        let rig = try rig({ _ in }, listener: { $0.connectionAge = .seconds(10) })
+        let client = rig.connect(sending: EngineRig.get)
+        rig.answer()
+        #expect(!rig.text(client).contains("connection: close"))
+        rig.pass(seconds: 11)
+        rig.send(client, EngineRig.get)
+        rig.answer()
+        #expect(rig.text(client).contains("connection: close"))
+        #expect(rig.ended.contains(client))
+    }
+
     @Test func aDeadlineOfGRPCDoesNotProlongTheRoutesTime() throws {
         let rig = try EngineRig()
         rig.install(clusters: [[0]]) { $0.requestTimeout = .seconds(2) }
