@@ -7,7 +7,8 @@ import Testing
     private func rig(
         _ count: Int = 2,
         attempts: UInt8 = 1,
-        budget: UInt32 = 3
+        budget: UInt32 = 3,
+        requestTimeout: Duration? = nil
     ) throws -> EngineRig {
         let rig = try EngineRig(endpointCount: count)
         var settings = BackendSettings()
@@ -15,7 +16,9 @@ import Testing
         settings.hedging?.attempts = attempts
         settings.breakers.retryBudgetPercent = budget == 0 ? 0 : 1
         settings.breakers.retryBudgetMin = budget
-        rig.install(clusters: [Array(0..<count)], settings: settings)
+        rig.install(clusters: [Array(0..<count)], settings: settings) {
+            $0.requestTimeout = requestTimeout
+        }
         return rig
     }
 
@@ -85,12 +88,13 @@ import Testing
         #expect(rig.status(client) == "502")
     }
 
-    @Test func aClientThatGoesTakesBothTriesWithIt() throws {
-        let rig = try rig()
+    @Test func theEndOfTheRequestsTimeEndsBothTries() throws {
+        let rig = try rig(requestTimeout: .seconds(4))
         let (first, client) = rig.ask(EngineRig.get) { _ in nil }
         rig.pass(seconds: 2)
-        rig.network.close(client)
-        rig.settle()
+        #expect(rig.text(client).isEmpty)
+        rig.pass(seconds: 3)
+        #expect(rig.status(client) == "504")
         for index in [first, 1 - first] {
             let peer = try #require(rig.upstreams[index].last)
             #expect(rig.ended.contains(peer))

@@ -225,12 +225,11 @@ import Testing
 
     @Test func aClientThatGoesWhileARetryWaitsLeavesNothing() throws {
         let rig = try rig([.gatewayError]) { $0.backoff = .seconds(1) }
-        let (_, client) = rig.ask(put(4) + "body") { _ in EngineRig.status(503) }
+        let (_, client) = rig.ask(put(4) + "bo") { _ in EngineRig.status(503) }
         rig.network.close(client)
         rig.settle()
         rig.pass(seconds: 2)
         #expect(rig.proxy.activeCount == 0)
-        #expect(rig.proxy.counters[.retries] == 0)
     }
 
     @Test func theRequestsOwnTimeEndsRetries() throws {
