@@ -2,9 +2,12 @@
 #pragma once
 #include <openssl/bio.h>
 #include <openssl/crypto.h>
+#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/ocsp.h>
 #include <openssl/opensslv.h>
+#include <openssl/params.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
@@ -31,6 +34,83 @@ static inline long copenssl_add_chain(SSL_CTX *_Nonnull context, X509 *_Nonnull 
 {
     return SSL_CTX_add0_chain_cert(context, certificate);
 }
+static inline int copenssl_set_certificate(SSL_CTX *_Nonnull context, X509 *_Nonnull leaf,
+                                           EVP_PKEY *_Nonnull key, STACK_OF(X509) *_Nullable chain)
+{
+    return SSL_CTX_use_cert_and_key(context, leaf, key, chain, 1);
+}
+static inline long copenssl_set_groups(SSL_CTX *_Nonnull context, const char *_Nonnull names)
+{
+    return SSL_CTX_set1_groups_list(context, names);
+}
+static inline void copenssl_set_session_cache(SSL_CTX *_Nonnull context, long sessions)
+{
+    SSL_CTX_set_session_cache_mode(context, sessions > 0 ? SSL_SESS_CACHE_SERVER
+                                                         : SSL_SESS_CACHE_OFF);
+    SSL_CTX_sess_set_cache_size(context, sessions);
+}
+static inline void copenssl_set_status_callback(SSL_CTX *_Nonnull context,
+                                                int (*_Nonnull call)(SSL *_Nullable,
+                                                                     void *_Nullable),
+                                                void *_Nonnull argument)
+{
+    SSL_CTX_set_tlsext_status_cb(context, call);
+    SSL_CTX_set_tlsext_status_arg(context, argument);
+}
+/* Takes the response, which was allocated by OPENSSL_malloc. */
+static inline long copenssl_staple(SSL *_Nonnull session, unsigned char *_Nonnull response,
+                                   long count)
+{
+    return SSL_set_tlsext_status_ocsp_resp(session, response, count);
+}
+static inline int copenssl_set_mac_key(EVP_MAC_CTX *_Nonnull mac,
+                                       const unsigned char *_Nonnull key, size_t count)
+{
+    char digest[] = "SHA256";
+    OSSL_PARAM parameters[3];
+    parameters[0] = OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, (void *)key, count);
+    parameters[1] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0);
+    parameters[2] = OSSL_PARAM_construct_end();
+    return EVP_MAC_CTX_set_params(mac, parameters);
+}
+static inline int copenssl_is_session_reused(SSL *_Nonnull session)
+{
+    return SSL_session_reused(session);
+}
+static inline int copenssl_name_count(const GENERAL_NAMES *_Nonnull names)
+{
+    return sk_GENERAL_NAME_num(names);
+}
+static inline const GENERAL_NAME *_Nullable copenssl_name(const GENERAL_NAMES *_Nonnull names,
+                                                          int index)
+{
+    return sk_GENERAL_NAME_value(names, index);
+}
+/* The text of a DNS or URI name; other kinds have none. */
+static inline const ASN1_STRING *_Nullable copenssl_name_text(const GENERAL_NAME *_Nonnull name)
+{
+    return name->type == GEN_DNS   ? name->d.dNSName
+           : name->type == GEN_URI ? name->d.uniformResourceIdentifier
+                                   : NULL;
+}
+static inline int copenssl_name_is_uri(const GENERAL_NAME *_Nonnull name)
+{
+    return name->type == GEN_URI;
+}
+static inline STACK_OF(X509) *_Nullable copenssl_chain_new(void) { return sk_X509_new_null(); }
+static inline int copenssl_chain_push(STACK_OF(X509) *_Nonnull chain, X509 *_Nonnull certificate)
+{
+    return sk_X509_push(chain, certificate);
+}
+static inline void copenssl_chain_free(STACK_OF(X509) *_Nonnull chain) { sk_X509_free(chain); }
+static inline int copenssl_serial(OCSP_SINGLERESP *_Nonnull single,
+                                  ASN1_INTEGER *_Nullable *_Nonnull serial)
+{
+    return OCSP_id_get0_info(NULL, NULL, NULL, serial,
+                             (OCSP_CERTID *)OCSP_SINGLERESP_get0_id(single));
+}
+static inline unsigned long copenssl_rfc2253(void) { return XN_FLAG_RFC2253; }
+static inline uint64_t copenssl_option_no_ticket(void) { return SSL_OP_NO_TICKET; }
 static inline long copenssl_set_server_name(SSL *_Nonnull session, const char *_Nonnull name)
 {
     return SSL_set_tlsext_host_name(session, name);

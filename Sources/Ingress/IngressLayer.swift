@@ -25,7 +25,8 @@ package actor IngressLayer: SnapshotConsumer {
     private var outcome = ListenerConditions()
     private var applied: (plan: ListenerPlan, snapshot: MeshSnapshot, faults: [String])?
     private var isStopped = false
-    private var contexts: [ObjectKey: (certificate: Certificate, context: TLSContext)] = [:]
+    private var compiler = TLSHostCompiler()
+    private var securedSlots: Set<Int32> = []
     private var scopes: [ListenerID: [SocketAddress]] = [:]
 
     /// Makes the layer.
@@ -68,9 +69,11 @@ package actor IngressLayer: SnapshotConsumer {
             ($0.key.ip, $0.key.port) < ($1.key.ip, $1.key.port)
         }
         let certificates = outcome.certificateFaults.sorted { $0.key < $1.key }
+        let listeners = outcome.listenerFaults.sorted { $0.key < $1.key }
         return AppliedReport(
             version: snapshot.version,
             faults: faults + certificates.map { "\($0.key): \($0.value)" }
+                + listeners.map { "\($0.key): \($0.value)" }
                 + sockets.map(\.value.sentence),
             conditions: outcome.conditions(of: snapshot.listeners),
             wantsRetry: !sockets.isEmpty && !isStopped
@@ -181,38 +184,32 @@ package actor IngressLayer: SnapshotConsumer {
         )
     }
 
-    /// Gives each HTTPS port its host table. A Secret that is refused keeps what it had before.
+    /// Gives each HTTPS port its host table. What is refused keeps what it had before.
     private func setCertificates(_ plan: ListenerPlan, _ snapshot: MeshSnapshot) async {
         let names = await assembler.slotNames
-        contexts = contexts.filter { snapshot.certificates[$0.key] != nil }
-        outcome.certificateFaults = [:]
-        for (port, uses) in plan.certificates {
+        var ports: [Int32: [TLSListener]] = [:]
+        for (port, listeners) in plan.secured {
             guard let slot = names.entries[port.name] else { continue }
-            var hosts: [(pattern: HostPattern, context: TLSContext)] = []
-            for use in uses {
-                guard let context = context(for: use.key, snapshot) else { continue }
-                hosts.append((use.host, context))
+            ports[slot] = listeners.map { listener in
+                TLSListener(
+                    name: listener.id.description,
+                    slot: names.listeners[listener.id.description] ?? -1,
+                    host: listener.host,
+                    certificates: listener.certificates.compactMap { snapshot.certificates[$0] },
+                    settings: listener.settings
+                )
             }
-            if let first = hosts.first { hosts.append((.any, first.context)) }
-            let table = hosts.isEmpty ? nil : TLSHostTable(hosts)
+        }
+        let compiled = compiler.compile(ports)
+        outcome.certificateFaults = compiled.certificateFaults
+        outcome.listenerFaults = compiled.listenerFaults
+        outcome.usableCertificates = compiled.usable
+        for slot in ports.keys {
+            let table = compiled.tables[slot]
             _ = await pool.perform { $0.proxy.setTLSHosts(slot, table) }
         }
-        outcome.usableCertificates = Set(contexts.keys)
-    }
-
-    private func context(for key: ObjectKey, _ snapshot: MeshSnapshot) -> TLSContext? {
-        guard let certificate = snapshot.certificates[key] else { return contexts[key]?.context }
-        if let known = contexts[key], known.certificate == certificate { return known.context }
-        do {
-            let made = try TLSContext.server(
-                chainPEM: certificate.chainPEM,
-                keyPEM: certificate.keyPEM
-            )
-            contexts[key] = (certificate, made)
-            return made
-        } catch {
-            outcome.certificateFaults[key] = "\(error)"
-            return contexts[key]?.context
-        }
+        let gone = securedSlots.subtracting(ports.keys)
+        for slot in gone { _ = await pool.perform { $0.proxy.setTLSHosts(slot, nil) } }
+        securedSlots = Set(ports.keys)
     }
 }

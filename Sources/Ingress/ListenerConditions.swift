@@ -32,6 +32,8 @@ package struct ListenerConditions: Sendable {
     package var socketFaults: [SocketAddress: SocketFault] = [:]
     /// By Secret, why its certificate as it is now is not in use.
     package var certificateFaults: [ObjectKey: String] = [:]
+    /// By listener, why its TLS settings as they are now are not in use.
+    package var listenerFaults: [String: String] = [:]
     /// Secrets of which a certificate is in use.
     package var usableCertificates: Set<ObjectKey> = []
 
@@ -89,13 +91,14 @@ package struct ListenerConditions: Sendable {
                 )
             )
         }
+        let settings = listenerFaults[listener.id.description]
         conditions.append(
             Condition(
                 subject: subject,
                 type: "Programmed",
-                status: fault == nil ? .yes : .no,
-                reason: fault == nil ? "Programmed" : "Invalid",
-                message: fault?.sentence ?? ""
+                status: fault == nil && settings == nil ? .yes : .no,
+                reason: fault == nil && settings == nil ? "Programmed" : "Invalid",
+                message: fault?.sentence ?? settings ?? ""
             )
         )
         return conditions

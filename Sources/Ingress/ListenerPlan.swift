@@ -15,20 +15,12 @@ package struct ListenerPlan: Sendable {
         package var name: String { address.description }
     }
 
-    /// A certificate with the host name of the listener that names it.
-    package struct CertificateUse: Hashable, Sendable {
-        /// The listener's host name.
-        package var host: HostPattern
-        /// The Secret.
-        package var key: ObjectKey
-    }
-
     /// Sockets, sorted by address.
     package var ports: [Port] = []
     /// Entry points and clusters.
     package var contribution = EngineContribution()
-    /// Certificates by port, the first being the default.
-    package var certificates: [Port: [CertificateUse]] = [:]
+    /// Listeners that terminate TLS, by port; the first answers unknown names.
+    package var secured: [Port: [Listener]] = [:]
     /// Routes of TCP ports.
     package var relays: [Port: RelayRoute] = [:]
     /// The listener that answers for a port.
@@ -90,10 +82,15 @@ package struct ListenerPlan: Sendable {
         _ snapshot: MeshSnapshot
     ) {
         var hosts: [HostPattern: EngineContribution.Host] = [:]
-        for listener in listeners {
+        // Of two listeners that match a host only the more specific answers for it, as it does for
+        // the TLS handshake (GEP-3567, HTTP listener isolation).
+        let ordered = listeners.sorted { HostPattern.isMoreSpecific($0.host, $1.host) }
+        for listener in ordered {
             let name = listener.id.description
             for (pattern, routes) in ListenerPlan.routesByHost(listener, snapshot)
-            where hosts[pattern] == nil {
+            where hosts[pattern] == nil
+                && ordered.first(where: { $0.host.covers(pattern) })?.id == listener.id
+            {
                 let rules = EngineContribution.rules(of: routes, plugins: listener.plugins)
                 contribution.addClusters(of: rules, from: snapshot)
                 hosts[pattern] = .init(
@@ -111,9 +108,7 @@ package struct ListenerPlan: Sendable {
                     settings: listener.settings
                 )
             }
-            for key in listener.certificates {
-                certificates[port, default: []].append(.init(host: listener.host, key: key))
-            }
+            if port.listenerProtocol == .https { secured[port, default: []].append(listener) }
         }
         contribution.entries[port.name] = .init(
             isEdge: true,

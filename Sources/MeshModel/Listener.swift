@@ -66,6 +66,35 @@ package enum HostPattern: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
+extension HostPattern {
+    /// Whether every host that another pattern matches is matched by this one.
+    package func covers(_ other: HostPattern) -> Bool {
+        switch (self, other) {
+        case (.any, _): true
+        case (_, .any): false
+        case (.exact(let own), .exact(let name)): own == name
+        case (.exact, .wildcard): false
+        case (.wildcard(let suffix), .exact(let name)): name.hasSuffix(".\(suffix)")
+        case (.wildcard(let suffix), .wildcard(let inner)):
+            inner == suffix || inner.hasSuffix(".\(suffix)")
+        }
+    }
+
+    /// Orders patterns that match a host, the most specific first: exact ones, then wildcards with
+    /// the longest suffix, then any host.
+    package static func isMoreSpecific(_ left: HostPattern, _ right: HostPattern) -> Bool {
+        left.specificity > right.specificity
+    }
+
+    private var specificity: Int {
+        switch self {
+        case .any: 0
+        case .wildcard(let suffix): 1 + suffix.utf8.count
+        case .exact: Int.max
+        }
+    }
+}
+
 /// A listener of a Gateway of ours, with the routes attached to it.
 package struct Listener: Equatable, Sendable {
     /// A route on this listener, and the host names it answers there.

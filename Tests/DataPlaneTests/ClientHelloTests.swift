@@ -39,10 +39,33 @@ import Testing
     @Test func alertsAndOtherHandshakesAreNotHellos() {
         #expect(peek([21, 3, 3, 0, 2, 2, 40]) == .notTLS)
         #expect(peek([22, 3, 3, 0, 4, 2, 0, 0, 0]) == .notTLS)
-        #expect(peek([22, 3, 1, 0, 1, 1]) == .malformed)
+        #expect(peek([22, 3, 1, 0, 0, 1]) == .malformed)
         #expect(peek([22, 3, 1, 0xff, 0xff, 1]) == .malformed)
-        #expect(peek([22, 3, 1, 0, 4, 1, 0, 0, 1]) == .malformed)
+        #expect(peek([22, 3, 1, 0, 4, 1, 1, 0, 0]) == .malformed)
         #expect(peek([22, 3, 1, 0, 4, 1, 0, 0, 0]) == .malformed)
+    }
+
+    /// Cuts the message of one record into records of `count` bytes each.
+    private func cut(_ hello: [UInt8], _ count: Int) -> [UInt8] {
+        let message = Array(hello.dropFirst(5))
+        return stride(from: 0, to: message.count, by: count).flatMap { at in
+            let piece = message[at..<min(at + count, message.count)]
+            return [22, 3, 1, UInt8(piece.count >> 8), UInt8(piece.count & 0xff)] + piece
+        }
+    }
+
+    @Test(arguments: [11, 50, 100, 400])
+    func aHelloInSeveralRecordsIsReadWhole(count: Int) throws {
+        let whole = try hello("a.example", isAddress: false, ["h2"])
+        let pieces = cut(whole, count)
+        #expect(peek(pieces) == (pieces.count / (count + 5) < 32 ? peek(whole) : .malformed))
+        for count in 0..<pieces.count where peek(pieces) != .malformed {
+            #expect(peek(Array(pieces[..<count])) == .needMore)
+        }
+    }
+
+    @Test func aHelloInTooManyRecordsIsMalformed() throws {
+        #expect(peek(cut(try hello("a.example", isAddress: false, []), 1)) == .malformed)
     }
 
     @Test(arguments: 0..<20)

@@ -5,7 +5,10 @@ import COpenSSL
 /// A client and a server session whose ciphertext passes through arrays.
 final class TLSPair {
     let client: TLSClient
-    let server: TLSSession
+    /// The server's end, once the ClientHello has come.
+    private(set) var session: TLSSession?
+    private let hosts: TLSHostTable
+    private var greeting: [UInt8] = []
     let transport: TLSTransport
     private let plaintext = ScratchBuffer(capacity: 262_144)
     /// What the server could decrypt.
@@ -23,11 +26,11 @@ final class TLSPair {
         name: String = "first.example",
         isAddress: Bool = false
     ) {
-        guard let transport = TLSTransport(), let server = TLSSession.server(hosts, transport),
+        guard let transport = TLSTransport(),
             let client = TLSClient(context, serverName: name, isAddress: isAddress)
         else { return nil }
         self.transport = transport
-        self.server = server
+        self.hosts = hosts
         self.client = client
     }
 
@@ -41,8 +44,7 @@ final class TLSPair {
             let part = Array(bytes[at..<min(at + piece, bytes.count)])
             at += part.count
             var target = plaintext.mutableBytes(0, plaintext.capacity)
-            let progress = unsafe server.receive(part.span.bytes, into: &target)
-            switch progress {
+            switch serve(part, into: &target) {
             case .plaintext(let count): heard += plaintext.array(0, count)
             case .ended: serverEnded = true
             case .failed(let error): serverError = error
@@ -51,6 +53,25 @@ final class TLSPair {
         }
         return output
     }
+
+    private func serve(_ part: [UInt8], into target: inout MutableRawSpan) -> TLSProgress {
+        if let session { return unsafe session.receive(part.span.bytes, into: &target) }
+        greeting += part
+        switch greeting.withRawSpan({ hosts.choose($0) }) {
+        case .needMore: return .plaintext(0)
+        case .refused(let error, _): return .failed(error)
+        case .host(let host):
+            guard let made = TLSSession.server(host.context, transport) else {
+                return .failed(TLSError("no session"))
+            }
+            session = made
+            let hello = greeting
+            return unsafe made.receive(hello.span.bytes, into: &target)
+        }
+    }
+
+    /// Whether the server's handshake is complete.
+    var serverIsEstablished: Bool { session?.isEstablished ?? false }
 
     /// Gives ciphertext to the client.
     ///
@@ -89,7 +110,7 @@ final class TLSPair {
         var at = 0
         while at < bytes.count {
             let part = Array(bytes[at..<min(at + 65_536, bytes.count)])
-            let taken = unsafe server.send(part.span.bytes)
+            let taken = unsafe session?.send(part.span.bytes) ?? 0
             guard taken > 0 else { break }
             at += taken
             output += takeOutput()

@@ -36,7 +36,7 @@ import Testing
         context.limit(toVersion: version)
         let pair = try #require(TLSPair(try first(), context))
         try pair.handshake(piece: piece)
-        #expect(pair.client.isEstablished && pair.server.isEstablished)
+        #expect(pair.client.isEstablished && pair.serverIsEstablished)
         let request = Array("GET / HTTP/1.1\r\n\r\n".utf8)
         let sent = unsafe try pair.client.send(request.span.bytes)
         _ = try pair.toClient(pair.toServer(sent, piece: piece))
@@ -78,8 +78,8 @@ import Testing
     @Test func withoutADefaultAnUnknownNameIsRefused() throws {
         let context = try TLSContext.client(authoritiesPEM: [], verifies: false)
         let pair = try #require(TLSPair(try first(), context, name: "other.example"))
-        #expect(throws: TLSError.self) { try pair.handshake() }
-        #expect(pair.serverError != nil)
+        try pair.handshake()
+        #expect(pair.serverError != nil && !pair.client.isEstablished)
     }
 
     @Test(arguments: [
@@ -91,8 +91,8 @@ import Testing
         if !offer.isEmpty { context.offer(offer) }
         let pair = try #require(TLSPair(try first(), context))
         try pair.handshake()
-        #expect(pair.server.isEstablished)
-        #expect(pair.server.speaksHTTP2 == speaksHTTP2)
+        #expect(pair.serverIsEstablished)
+        #expect(pair.session?.speaksHTTP2 == speaksHTTP2)
     }
 
     @Test func aNewTableHoldsForNewHandshakesAndBreaksNoSession() throws {
@@ -150,7 +150,7 @@ import Testing
         let pair = try #require(TLSPair(try first(), try client()))
         _ = pair.toServer(bytes)
         let error = try #require(pair.serverError)
-        #expect(error.description.contains("error:"))
+        #expect(error.description.contains("ClientHello"))
     }
 
     @Test func aRecordThatWasChangedIsRefused() throws {
@@ -166,7 +166,7 @@ import Testing
     @Test func anOrderlyEndIsToldFromMissingBytes() throws {
         let pair = try #require(TLSPair(try first(), try client()))
         try pair.handshake()
-        pair.server.shutDown()
+        pair.session?.shutDown()
         _ = try pair.toClient(pair.takeOutput())
         #expect(pair.clientEnded)
         #expect(!pair.serverEnded && pair.serverError == nil)

@@ -9,6 +9,9 @@ public enum Command {
         public let status: Int32
         /// What it wrote to standard output and error.
         public let output: String
+
+        /// Of a program that could not be run.
+        public static let none = Outcome(status: -1, output: "")
     }
 
     /// Runs a shell command and waits for it.

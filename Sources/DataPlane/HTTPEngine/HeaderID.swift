@@ -41,6 +41,8 @@ package enum HeaderID: UInt8, BitwiseCopyable, Sendable, CaseIterable {
     case xRealIP
     /// `forwarded`.
     case forwarded
+    /// `x-forwarded-client-cert`.
+    case xForwardedClientCert
     /// `x-request-id`.
     case xRequestID
     /// `user-agent`.
@@ -188,6 +190,7 @@ package enum HeaderID: UInt8, BitwiseCopyable, Sendable, CaseIterable {
         case .xForwardedHost: "x-forwarded-host"
         case .xForwardedPort: "x-forwarded-port"
         case .xRealIP: "x-real-ip"
+        case .xForwardedClientCert: "x-forwarded-client-cert"
         case .xRequestID: "x-request-id"
         case .userAgent: "user-agent"
         case .accept: "accept"

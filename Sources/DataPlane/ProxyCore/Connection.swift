@@ -53,6 +53,12 @@ package struct Connection: BitwiseCopyable {
         static let sendEnded = Flags(rawValue: 1 << 27)
         /// Counted among its endpoint's and its cluster's connections.
         static let counted = Flags(rawValue: 1 << 28)
+        /// A TLS handshake is in hand.
+        static let handshaking = Flags(rawValue: 1 << 24)
+        /// Names of its listener have different certificates: each request's is compared.
+        static let comparesNames = Flags(rawValue: 1 << 25)
+        /// Endpoints are told of the client's certificate.
+        static let forwardsCertificate = Flags(rawValue: 1 << 26)
     }
 
     var fd: Int32
@@ -86,9 +92,9 @@ package struct Connection: BitwiseCopyable {
     /// Links of the endpoint's list of idle connections; -1 for none.
     var poolNext: Int32 = -1
     var poolPrevious: Int32 = -1
-    /// Index of the TLS or HTTP/2 session in the worker's tables; -1 for none.
-    var tlsSession: Int32 = -1
-    var http2Session: Int32 = -1
+    /// The number of the host table while the client's handshake is in hand, then the listener that
+    /// its session is under; -1 for any and without TLS.
+    var tlsListener: Int32 = -1
 }
 
 /// Follows one body of HTTP/1 as its bytes arrive (RFC 9112 section 6).

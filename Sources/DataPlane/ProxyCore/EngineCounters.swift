@@ -2,6 +2,7 @@
 package enum EngineCounter: Int, CaseIterable, Sendable {
     case downstreamConnections, upstreamConnections, requests, bytesReceived, bytesSent, retries
     case protocolErrors, tlsHandshakes, tlsErrors, http2Sessions
+    case tlsResumptions, misdirectedRequests, handshakeLimitHits, handshakeTimeouts
     case connectionLimitHits, exchangeLimitHits, bufferLimitHits, poolLimitHits, triesLimitHits
     case discardLimitHits, headLimitHits
     case headerTimeouts, idleTimeouts, bodyTimeouts, sendTimeouts, connectTimeouts
@@ -37,6 +38,8 @@ package enum EngineCounter: Int, CaseIterable, Sendable {
         case .protocolErrors: "martlet_http_protocol_errors_total"
         case .tlsHandshakes: "martlet_tls_handshakes_total"
         case .tlsErrors: "martlet_tls_errors_total"
+        case .tlsResumptions: "martlet_tls_resumptions_total"
+        case .misdirectedRequests: "martlet_http_misdirected_requests_total"
         case .http2Sessions: "martlet_http2_sessions_total"
         case .requestTimeouts: "martlet_http_request_timeouts_total"
         case .blockedConnections: "martlet_blocked_connections_total"
@@ -68,7 +71,8 @@ package enum EngineCounter: Int, CaseIterable, Sendable {
         case .mirrorsDropped: "martlet_http_mirrors_dropped_total"
         case .mirrorFailures: "martlet_http_mirror_failures_total"
         case .retriesExhausted: "martlet_http_retries_exhausted_total"
-        case .connectionLimitHits, .exchangeLimitHits, .bufferLimitHits, .poolLimitHits,
+        case .handshakeLimitHits, .handshakeTimeouts,
+            .connectionLimitHits, .exchangeLimitHits, .bufferLimitHits, .poolLimitHits,
             .triesLimitHits, .discardLimitHits, .headLimitHits, .headerTimeouts, .idleTimeouts,
             .bodyTimeouts, .sendTimeouts, .connectTimeouts, .upstreamTimeouts, .poolIdleTimeouts,
             .bodyLimitHits, .filterOverruns, .startLineLimitHits, .fieldLineLimitHits,

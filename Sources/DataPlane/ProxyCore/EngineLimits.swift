@@ -23,6 +23,10 @@ package struct EngineLimits: Sendable, BitwiseCopyable {
     package var discardByteLimit = 1 << 28
     /// From the first byte of a head to its last: slow heads hold a connection no longer.
     package var headerTimeout = Duration.seconds(10)
+    /// TLS handshakes in hand. Bounds memory: about 40 KiB each, and a ClientHello in pieces.
+    package var handshakeMax = 4_096
+    /// From accepting to the end of the TLS handshake, where a listener sets nothing else.
+    package var handshakeTimeout = Duration.seconds(10)
     /// For the rest of a request whose response is out already.
     package var discardTimeout = Duration.seconds(5)
     /// Between requests of a connection.
@@ -67,6 +71,7 @@ package struct EngineLimits: Sendable, BitwiseCopyable {
 /// The limits' times in the form the engine uses: nanoseconds.
 struct EngineTimeouts: BitwiseCopyable {
     let header: UInt64
+    let handshake: UInt64
     let idle: UInt64
     let body: UInt64
     let discard: UInt64
@@ -81,6 +86,7 @@ struct EngineTimeouts: BitwiseCopyable {
 
     init(_ limits: EngineLimits) {
         header = limits.headerTimeout.wholeNanoseconds
+        handshake = limits.handshakeTimeout.wholeNanoseconds
         idle = limits.idleTimeout.wholeNanoseconds
         body = limits.bodyTimeout.wholeNanoseconds
         discard = limits.discardTimeout.wholeNanoseconds

@@ -49,11 +49,12 @@ extension HTTPProxy {
             close(handle)
             return
         }
-        if configuration.tlsHosts >= 0 && !beginTLS(handle, configuration.tlsHosts) {
+        if configuration.tlsHosts < 0 {
+            setDeadline(handle, timeouts.header)
+        } else if !beginTLS(handle, configuration.tlsHosts) {
             close(handle)
             return
         }
-        setDeadline(handle, timeouts.header)
         beginAge(handle)
     }
 
@@ -416,6 +417,8 @@ extension HTTPProxy {
         if isBlocked(handle) {
             counters.count(.sendTimeouts)
             downstreamFailed(handle)
+        } else if connections[handle].flags.contains(.handshaking) {
+            handshakeTimedOut(handle)
         } else if connections[handle].flags.contains(.discards) {
             counters.count(.discardTimeouts)
             close(handle)

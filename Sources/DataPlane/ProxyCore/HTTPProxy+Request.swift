@@ -105,6 +105,9 @@ extension HTTPProxy {
             return
         }
         exchanges[exchange].listener = view.hosts[Int(host)].listener
+        if exchanges[exchange].head.isTLS {
+            guard admitsOverTLS(exchange, exchanges[exchange].listener) else { return }
+        }
         if exchanges[exchange].head.tunnel != .none {
             guard permitTunnel(exchange, host) else { return }
         }

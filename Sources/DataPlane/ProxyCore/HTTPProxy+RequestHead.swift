@@ -13,6 +13,7 @@ extension HTTPProxy {
     private static var edgeOwned: HeaderMask {
         HeaderMask(.xForwardedFor) | HeaderMask(.xForwardedProto) | HeaderMask(.xForwardedHost)
             | HeaderMask(.xForwardedPort) | HeaderMask(.xRealIP) | HeaderMask(.forwarded)
+            | HeaderMask(.xForwardedClientCert)
     }
 
     /// Writes the request's head to an upstream connection.

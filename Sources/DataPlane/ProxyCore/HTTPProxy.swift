@@ -54,7 +54,14 @@ package final class HTTPProxy: EventHandler {
     let tlsTransport = TLSTransport()
     let ciphertext = ScratchBuffer(capacity: HTTPProxy.receiveByteLimit)
     var tlsSessions: [TLSSession?] = []
-    var tlsHosts: [Int32: TLSHostTable] = [:]
+    var tlsPorts: [Int32: TLSPort] = [:]
+    /// What has come of ClientHellos that came in pieces, by connection slot, and the handshakes in
+    /// hand on all ports.
+    var greetings: [Int32: [UInt8]] = [:]
+    var handshakeCount = 0
+    /// Hosts that requests named on connections whose certificate is not for every host of their
+    /// listener, and what was found.
+    let nameMemos = Table<HostMemo>(count: HostMemo.count, repeating: HostMemo())
     /// HTTP/2 connections by connection slot, and what a response's fields are gathered in.
     var http2Connections: [HTTP2Connection?] = []
     let http2Text = ScratchBuffer(capacity: BufferPool.blockByteCount * 2)

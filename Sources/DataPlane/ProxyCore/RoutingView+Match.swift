@@ -40,7 +40,7 @@ extension RoutingView {
 
     /// The name's bytes without port and without a trailing dot.
     @inline(__always)
-    private static func nameLength(_ bytes: RawSpan, _ start: Int, _ count: Int) -> Int {
+    static func nameLength(_ bytes: RawSpan, _ start: Int, _ count: Int) -> Int {
         guard count > 0 else { return 0 }
         var length = count
         if bytes.byte(at: start) == UInt8(ascii: "[") {

@@ -30,6 +30,8 @@ package enum ClientHello {
 
     /// The longest ClientHello that is looked at, in bytes.
     package static let byteLimit = 16_384
+    /// Records that a ClientHello may be cut into (RFC 8446 section 5.1).
+    static let recordMax = 32
 
     /// Looks at what has arrived.
     package static func peek(_ bytes: RawSpan) -> Outcome {
@@ -37,14 +39,52 @@ package enum ClientHello {
         guard bytes.byte(at: 0) == 22 else { return .notTLS }
         guard bytes.byteCount >= 6 else { return .needMore }
         guard bytes.byte(at: 1) == 3, bytes.byte(at: 5) == 1 else { return .notTLS }
-        let recordLength = Int(bytes.byte(at: 3)) << 8 | Int(bytes.byte(at: 4))
-        guard recordLength >= 4, recordLength <= byteLimit else { return .malformed }
+        let recordLength = recordByteCount(bytes, 0)
+        guard recordLength >= 1, recordLength <= byteLimit else { return .malformed }
         guard bytes.byteCount >= 5 + recordLength else { return .needMore }
-        var reader = Reader(bytes: bytes.extracting(9..<(5 + recordLength)))
-        let length =
-            Int(bytes.byte(at: 6)) << 16 | Int(bytes.byte(at: 7)) << 8 | Int(bytes.byte(at: 8))
-        guard length + 4 <= recordLength else { return .malformed }
-        return reader.hello() ?? .malformed
+        if recordLength >= 4 {
+            let length = messageByteCount(bytes, 5)
+            if length + 4 <= recordLength {
+                var reader = Reader(bytes: bytes.extracting(9..<(9 + length)))
+                return reader.hello() ?? .malformed
+            }
+        }
+        return peekPieces(bytes)
+    }
+
+    /// Looks at a ClientHello that is cut into several records.
+    private static func peekPieces(_ bytes: RawSpan) -> Outcome {
+        var message: [UInt8] = []
+        var at = 0
+        for _ in 0..<recordMax {
+            guard bytes.byteCount >= at + 5 else { return .needMore }
+            let length = recordByteCount(bytes, at)
+            guard bytes.byte(at: at) == 22, bytes.byte(at: at + 1) == 3, length >= 1,
+                length <= byteLimit
+            else { return .malformed }
+            guard bytes.byteCount >= at + 5 + length else { return .needMore }
+            message.append(copying: bytes.extracting((at + 5)..<(at + 5 + length)))
+            at += 5 + length
+            guard message.count >= 4 else { continue }
+            let total = message.withRawSpan { messageByteCount($0, 0) } + 4
+            guard total <= byteLimit else { return .malformed }
+            guard message.count < total else {
+                return message.withRawSpan { message in
+                    var reader = Reader(bytes: message.extracting(4..<total))
+                    return reader.hello() ?? .malformed
+                }
+            }
+        }
+        return .malformed
+    }
+
+    private static func recordByteCount(_ bytes: RawSpan, _ at: Int) -> Int {
+        Int(bytes.byte(at: at + 3)) << 8 | Int(bytes.byte(at: at + 4))
+    }
+
+    private static func messageByteCount(_ bytes: RawSpan, _ at: Int) -> Int {
+        Int(bytes.byte(at: at + 1)) << 16 | Int(bytes.byte(at: at + 2)) << 8
+            | Int(bytes.byte(at: at + 3))
     }
 
     private struct Reader: ~Escapable {

@@ -14,28 +14,37 @@ package enum TLSProgress: Equatable {
 @safe final class TLSSession {
     private let pointer: OpaquePointer
     private let transport: TLSTransport
-    private let hosts: TLSHostTable?
+    /// What it was made of; OpenSSL's callbacks lead there.
+    let context: TLSContext
+    /// The listener that a server's session is under, a slot; -1 for any.
+    var listener: Int32 = -1
+    /// Whether it is a server's.
+    var isServer: Bool { context.server != nil }
     /// Whether the handshake is complete.
     private(set) var isEstablished = false
     /// Whether HTTP/2 was negotiated.
     private(set) var speaksHTTP2 = false
+    /// Whether it goes on with what an earlier session agreed on.
+    var isResumed: Bool { unsafe copenssl_is_session_reused(pointer) == 1 }
 
-    private init(_ pointer: OpaquePointer, _ transport: TLSTransport, _ hosts: TLSHostTable?) {
+    private init(_ pointer: OpaquePointer, _ transport: TLSTransport, _ context: TLSContext) {
         unsafe self.pointer = unsafe pointer
         self.transport = transport
-        self.hosts = hosts
+        self.context = context
     }
 
-    deinit { unsafe SSL_free(pointer) }
-
-    /// Begins a server's session.
-    static func server(_ hosts: TLSHostTable, _ transport: TLSTransport) -> TLSSession? {
-        guard let context = hosts.any, let made = make(context, transport, hosts) else {
-            return nil
+    deinit {
+        // A connection that was just closed has done nothing wrong: its session may be resumed.
+        if isEstablished {
+            unsafe SSL_set_shutdown(pointer, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN)
         }
+        unsafe SSL_free(pointer)
+    }
+
+    /// Begins a server's session with the context that its ClientHello asks for.
+    static func server(_ context: TLSContext, _ transport: TLSTransport) -> TLSSession? {
+        guard let made = make(context, transport) else { return nil }
         unsafe SSL_set_accept_state(made.pointer)
-        let argument = unsafe Unmanaged.passUnretained(made).toOpaque()
-        unsafe SSL_set_ex_data(made.pointer, 0, argument)
         return made
     }
 
@@ -48,7 +57,7 @@ package enum TLSProgress: Equatable {
         isAddress: Bool,
         _ transport: TLSTransport
     ) -> TLSSession? {
-        guard let made = make(context, transport, nil) else { return nil }
+        guard let made = make(context, transport) else { return nil }
         unsafe SSL_set_connect_state(made.pointer)
         let parameters = unsafe SSL_get0_param(made.pointer)
         if isAddress {
@@ -62,8 +71,7 @@ package enum TLSProgress: Equatable {
 
     private static func make(
         _ context: TLSContext,
-        _ transport: TLSTransport,
-        _ hosts: TLSHostTable?
+        _ transport: TLSTransport
     ) -> TLSSession? {
         guard let pointer = unsafe SSL_new(context.pointer) else { return nil }
         guard let bio = unsafe transport.makeBIO() else {
@@ -71,7 +79,7 @@ package enum TLSProgress: Equatable {
             return nil
         }
         unsafe SSL_set_bio(pointer, bio, bio)
-        return unsafe TLSSession(pointer, transport, hosts)
+        return unsafe TLSSession(pointer, transport, context)
     }
 
     /// Takes ciphertext and produces plaintext.
@@ -91,7 +99,7 @@ package enum TLSProgress: Equatable {
         if !isEstablished {
             let result = unsafe SSL_do_handshake(pointer)
             guard result == 1 else { return outcome(result, produced: 0) }
-            established()
+            if let error = established() { return .failed(error) }
         }
         var produced = 0
         while produced < room {
@@ -103,13 +111,55 @@ package enum TLSProgress: Equatable {
         return .plaintext(produced)
     }
 
-    private func established() {
+    /// Notes what was agreed on.
+    ///
+    /// - Returns: why the session is not to go on, if it is not.
+    private func established() -> TLSError? {
+        if let error = refusalOfResumption { return error }
         isEstablished = true
+        forwardedCertificate = readCertificate()
         var name: UnsafePointer<UInt8>?
         var length: UInt32 = 0
         unsafe SSL_get0_alpn_selected(pointer, &name, &length)
-        guard length == 2, let name = unsafe name else { return }
+        guard length == 2, let name = unsafe name else { return nil }
         speaksHTTP2 = unsafe name[0] == UInt8(ascii: "h") && name[1] == UInt8(ascii: "2")
+        return nil
+    }
+
+    /// A resumed session keeps the client's certificate unseen; its end holds nevertheless.
+    private var refusalOfResumption: TLSError? {
+        guard let server = context.server, server.clientCertificate != .none,
+            server.clientCertificate != .unverified, isResumed,
+            let certificate = unsafe SSL_get0_peer_certificate(pointer),
+            unsafe X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0
+        else { return nil }
+        return TLSError("the client's certificate has expired since its session began")
+    }
+
+    /// The client's certificate as Envoy writes it in x-forwarded-client-cert (its HTTP header
+    /// manipulation page): hash, subject, URI and DNS names, after the own URI. Empty where there is
+    /// none that was verified, or endpoints are not told.
+    private(set) var forwardedCertificate: [UInt8] = []
+    /// Whether endpoints are told of the client's certificate.
+    var hasForwardedCertificate: Bool { !forwardedCertificate.isEmpty }
+
+    private func readCertificate() -> [UInt8] {
+        guard context.server?.forwardsClientCertificate == true,
+            unsafe SSL_get_verify_result(pointer) == Int(X509_V_OK),
+            let peer = unsafe SSL_get0_peer_certificate(pointer)
+        else { return [] }
+        var parts: [String] = []
+        if let own = unsafe SSL_get_certificate(pointer),
+            let identifier = unsafe CertificateNames(own).identifiers.first
+        {
+            parts.append("By=\(identifier.forwarded)")
+        }
+        unsafe parts.append("Hash=\(CertificateText.fingerprint(peer))")
+        unsafe parts.append("Subject=\"\(CertificateText.subject(peer).quoted)\"")
+        let names = unsafe CertificateNames(peer)
+        parts += names.identifiers.map { "URI=\($0.forwarded)" }
+        parts += names.domains.map { "DNS=\($0.forwarded)" }
+        return Array(parts.joined(separator: ";").utf8)
     }
 
     private func outcome(_ result: Int32, produced: Int) -> TLSProgress {
@@ -164,40 +214,4 @@ package enum TLSProgress: Equatable {
         _ = unsafe SSL_shutdown(pointer)
         ERR_clear_error()
     }
-
-    /// Chooses the context for the server name of a ClientHello, before anything is negotiated.
-    ///
-    /// - Returns: `false` when no host answers the name.
-    fileprivate func choose(_ name: String?) -> Bool {
-        guard let hosts else { return true }
-        guard let context = name.flatMap({ hosts.context(for: $0) }) ?? hosts.fallback else {
-            return false
-        }
-        unsafe SSL_set_SSL_CTX(pointer, context.pointer)
-        return true
-    }
-}
-
-/// `SSL_CTX_set_client_hello_cb`: unpacks the server name and forwards.
-func tlsClientHello(
-    _ session: OpaquePointer?,
-    _ alert: UnsafeMutablePointer<Int32>?,
-    _ argument: UnsafeMutableRawPointer?
-) -> Int32 {
-    guard let pointer = unsafe SSL_get_ex_data(session, 0) else { return SSL_CLIENT_HELLO_SUCCESS }
-    let owner = unsafe Unmanaged<TLSSession>.fromOpaque(pointer).takeUnretainedValue()
-    var bytes: UnsafePointer<UInt8>?
-    var length = 0
-    var name: String?
-    if unsafe SSL_client_hello_get0_ext(session, UInt32(TLSEXT_TYPE_server_name), &bytes, &length)
-        == 1, let bytes = unsafe bytes
-    {
-        let buffer = unsafe UnsafeRawBufferPointer(start: bytes, count: length)
-        name = unsafe ServerName.parse(extension: Array(buffer))
-    }
-    guard owner.choose(name) else {
-        unsafe alert?.pointee = SSL_AD_UNRECOGNIZED_NAME
-        return SSL_CLIENT_HELLO_ERROR
-    }
-    return SSL_CLIENT_HELLO_SUCCESS
 }

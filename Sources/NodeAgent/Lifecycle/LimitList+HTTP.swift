@@ -17,6 +17,13 @@ extension LimitList {
                 "Per worker, both sides; bounds memory. One more is closed at once."
             ),
             Self.row(
+                "tls.handshakeMax",
+                "handshakes",
+                engine.handshakeMax,
+                .handshakeLimitHits,
+                "Per worker, in hand at a time; a connection that would begin one more is closed."
+            ),
+            Self.row(
                 "http.exchangeMax",
                 "requests",
                 engine.exchangeMax,
@@ -173,6 +180,12 @@ extension LimitList {
                 engine.headerTimeout,
                 .headerTimeouts,
                 "A slow head is answered 408."
+            ),
+            Self.row(
+                "tls.handshakeTimeout",
+                engine.handshakeTimeout,
+                .handshakeTimeouts,
+                "From accepting to the end of the handshake; then the connection ends."
             ),
             Self.row(
                 "http.idleTimeout",

@@ -7,7 +7,7 @@ import Testing
 @Suite struct HostileTLSTests {
     private func rig() throws -> SocketRig {
         var limits = EngineLimits()
-        limits.headerTimeout = .milliseconds(300)
+        limits.handshakeTimeout = .milliseconds(300)
         let context = try TLSContext.server(
             chainPEM: Array(TLSFixtures.firstChain.utf8),
             keyPEM: Array(TLSFixtures.firstKey.utf8)
@@ -75,7 +75,7 @@ import Testing
         let fd = try rig.connect(sending: bytes)
         #expect(rig.run { rig.ended.contains(fd) }, "\(name)")
         #expect(rig.proxy.counters[.tlsErrors] == 1, "\(name)")
-        #expect(rig.proxy.counters[.headerTimeouts] == 0, "\(name)")
+        #expect(rig.proxy.counters[.handshakeTimeouts] == 0, "\(name)")
         #expect(!rig.text(fd).contains("HTTP/1.1"), "\(name)")
         #expect(rig.heads.isEmpty, "\(name)")
         try expectHonestPeerServed(rig)
@@ -93,7 +93,7 @@ import Testing
         }
         let fd = try rig.connect(sending: bytes)
         #expect(rig.run { rig.ended.contains(fd) })
-        #expect(rig.proxy.counters[.headerTimeouts] == 1)
+        #expect(rig.proxy.counters[.handshakeTimeouts] == 1)
         #expect(rig.proxy.counters[.tlsHandshakes] == 0)
         try expectHonestPeerServed(rig)
     }
@@ -111,6 +111,6 @@ import Testing
             return rig.ended.contains(fd)
         }
         #expect(isEnded)
-        #expect(rig.proxy.counters[.headerTimeouts] == 1)
+        #expect(rig.proxy.counters[.handshakeTimeouts] == 1)
     }
 }

@@ -1,6 +1,8 @@
 import Addressing
 import LinuxSystem
 import MeshModel
+import Synchronization
+import TestSupport
 
 @testable import DataPlane
 
@@ -42,7 +44,11 @@ final class SocketRig {
         }
     }
 
-    init(limits: EngineLimits = EngineLimits(), tls: TLSHostTable? = nil) throws {
+    init(
+        limits: EngineLimits = EngineLimits(),
+        tls: TLSHostTable? = nil,
+        hosts: [(pattern: HostPattern, listener: Int32)] = [(.any, 0)]
+    ) throws {
         loop = try EventLoop()
         proxy = HTTPProxy(loop: loop, limits: limits, seed: 1)
         proxy.setTLSHosts(0, tls)
@@ -52,7 +58,7 @@ final class SocketRig {
         let listener = try Socket.listen(on: SocketAddress(.loopbackIPv4, 0))
         front = try Socket.localAddress(of: listener.rawValue)
         _ = try acceptor.add(listener, port: 0, isShared: false, sink: sink)
-        try install()
+        try install(hosts)
     }
 
     deinit {
@@ -62,7 +68,7 @@ final class SocketRig {
         proxy.drain()
     }
 
-    private func install() throws {
+    private func install(_ hosts: [(pattern: HostPattern, listener: Int32)]) throws {
         var slots = EngineSlots()
         slots.begin()
         let id = ClusterID(namespace: "ns", name: "peer", port: 80)
@@ -82,7 +88,9 @@ final class SocketRig {
         )
         configuration.entries[0] = EngineEntry(
             isEdge: true,
-            hosts: [EngineHost(pattern: .any, listener: 0, rules: [rule])],
+            hosts: hosts.map {
+                EngineHost(pattern: $0.pattern, listener: $0.listener, rules: [rule])
+            },
             listener: 0
         )
         configuration.listenerNames[0] = "ns/gateway/http"
@@ -102,6 +110,24 @@ final class SocketRig {
             turn()
         }
         return true
+    }
+
+    /// Runs a shell command beside, and turns everything until it has ended.
+    func serve(_ command: String) -> Command.Outcome {
+        let outcome = OutcomeBox()
+        let limited = "timeout 20 sh -c '\(command)'"
+        Task.detached {
+            let result = await BlockingThread.run(name: "peer") { Command.run(limited) }
+            outcome.value.withLock { $0 = result ?? Command.Outcome.none }
+        }
+        while true {
+            if let result = outcome.value.withLock({ $0 }) { return result }
+            settle()
+        }
+    }
+
+    private final class OutcomeBox: Sendable {
+        let value = Mutex<Command.Outcome?>(nil)
     }
 
     /// Turns everything often enough for what is under way to arrive.
@@ -165,6 +191,14 @@ final class SocketRig {
     /// Sends more.
     func send(_ fd: Int32, _ bytes: [UInt8]) {
         outputs[fd, default: []] += bytes
+        settle()
+    }
+
+    /// Closes a client's connection.
+    func hangUp(_ fd: Int32) {
+        Network.kernel.close(fd)
+        inputs[fd] = nil
+        outputs[fd] = nil
         settle()
     }
 

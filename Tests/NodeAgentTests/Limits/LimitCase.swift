@@ -25,6 +25,6 @@ struct LimitCase: Sendable, CustomTestStringConvertible {
 
     /// Every case.
     static let all =
-        http + httpTimes + http2 + filters + routing + relay + blocks + control + status
+        http + httpTimes + tls + http2 + filters + routing + relay + blocks + control + status
         + documents + packetLayer
 }
