@@ -1,4 +1,5 @@
 import DataPlane
+import MeshModel
 import Testing
 
 /// Every deadline of the engine, by a clock that the test moves.
