@@ -5,10 +5,10 @@ import Testing
 /// Retries by policy, with endpoints whose bytes the test writes.
 @Suite struct RetryTests {
     private func rig(
-        _ count: Int = 2,
+        _ conditions: RetrySettings.Conditions,
+        count: Int = 2,
         dead: [Int] = [],
         limits: EngineLimits = EngineLimits(),
-        _ conditions: RetrySettings.Conditions,
         change: (inout RetrySettings) -> Void = { _ in }
     ) throws -> EngineRig {
         let rig = try EngineRig(endpointCount: count, dead: dead, limits: limits)
@@ -105,7 +105,7 @@ import Testing
     }
 
     @Test func refusedConnectionsAreTriedAgainAsOftenAsAllowed() throws {
-        let rig = try rig(1, dead: [0], [.connectFailure]) { $0.attempts = 5 }
+        let rig = try rig([.connectFailure], count: 1, dead: [0]) { $0.attempts = 5 }
         let client = rig.connect(sending: EngineRig.get)
         for _ in 0..<8 { rig.pass(seconds: 1) }
         #expect(rig.status(client) == "503")
@@ -114,7 +114,7 @@ import Testing
     }
 
     @Test func attemptsThatAreUsedUpPassTheLastErrorOn() throws {
-        let rig = try rig(2, [.serverError]) { $0.attempts = 2 }
+        let rig = try rig([.serverError]) { $0.attempts = 2 }
         let client = rig.connect(sending: EngineRig.get)
         for _ in 0..<3 {
             for index in 0..<2 where rig.upstreams[index].count > 0 {
@@ -192,7 +192,7 @@ import Testing
     @Test func aBodyThatIsNotHeldHasOneTry() throws {
         var limits = EngineLimits()
         limits.retryBodyByteLimit = 1_000
-        let rig = try rig(2, limits: limits, [.gatewayError])
+        let rig = try rig([.gatewayError], limits: limits)
         let body = String(repeating: "x", count: 1_001)
         let (_, client) = rig.ask(put(1_001) + body) { _ in EngineRig.status(502) }
         rig.pass(seconds: 1)
