@@ -71,6 +71,9 @@ package struct ForwardingSettings: Hashable, Sendable {
     package var trustedHops = 0
     /// Peers whose forwarding fields are believed whatever the count of hops.
     package var trustedPrefixes: [IPPrefix] = []
+    /// Whether X-Forwarded-Host and X-Forwarded-Port are added besides X-Forwarded-For and
+    /// X-Forwarded-Proto.
+    package var addsHost = false
     /// Whether `Forwarded` (RFC 7239) is added besides X-Forwarded-*.
     package var addsForwarded = false
     /// The name put into `Via` (RFC 9110 section 7.6.3); empty: none is added.

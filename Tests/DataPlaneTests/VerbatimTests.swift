@@ -15,7 +15,7 @@ import Testing
     @Test(arguments: [
         ("connection: keep-alive", "connection"), ("connection: x-drop\r\nx-drop: 1", "x-drop"),
         ("x-forwarded-for: 9.9.9.9", "9.9.9.9"), ("forwarded: for=9.9.9.9", "for=9.9.9.9"),
-        ("keep-alive: 5", "keep-alive"), ("te: trailers", "te: "), ("upgrade: x", "upgrade"),
+        ("keep-alive: 5", "keep-alive"), ("te: gzip", "te: "), ("upgrade: x", "upgrade"),
         ("proxy-authorization: x", "proxy-authorization"), ("content-length: 0", "content-length"),
     ])
     func whatMayNotGoOnIsLeftOutAndTheRestStays(field: String, absent: String) throws {

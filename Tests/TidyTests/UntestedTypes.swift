@@ -8,6 +8,9 @@ enum UntestedTypes {
         "inside the choice of endpoints, driven by BalancingTests and its like": [
             "BalancingRow", "EndpointChoice", "EndpointVitals", "WaitingLine",
         ],
+        "at the edge, driven by TunnelTests, PathFormTests, ForwardingTests and ListenerLimitTests": [
+            "ConnectionTally", "EdgeRow", "ForwardedAddress", "PathShape", "Tunnel",
+        ],
         "inside an HTTP/2 connection, driven by HTTP2ConnectionTests": [
             "HTTP2Connection", "HTTP2EntryRow",
         ],

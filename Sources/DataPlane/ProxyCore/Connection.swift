@@ -49,6 +49,8 @@ package struct Connection: BitwiseCopyable {
         static let collects = Flags(rawValue: 1 << 15)
         /// Its entry point bounds its age.
         static let ages = Flags(rawValue: 1 << 20)
+        /// Counted in the worker's tally by entry point and source.
+        static let tallied = Flags(rawValue: 1 << 26)
         /// The sending direction has been ended, the other goes on.
         static let sendEnded = Flags(rawValue: 1 << 27)
         /// Counted among its endpoint's and its cluster's connections.

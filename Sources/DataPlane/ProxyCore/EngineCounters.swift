@@ -25,6 +25,8 @@ package enum EngineCounter: Int, CaseIterable, Sendable {
     case retriesExhausted, retryBodyLimitHits
     case hedges, hedgesWon
     case mirrors, mirrorsDropped, mirrorFailures, mirrorLimitHits, mirrorBodyLimitHits
+    case listenerHeadLimitHits, listenerBodyLimitHits, listenerRequestLimitHits
+    case listenerConnectionLimitHits, sourceConnectionLimitHits
 
     /// The Prometheus name; `nil` for the counter of a limit, which is shown under the limit's name.
     package var metricName: String? {
@@ -71,6 +73,11 @@ package enum EngineCounter: Int, CaseIterable, Sendable {
         case .mirrorsDropped: "martlet_http_mirrors_dropped_total"
         case .mirrorFailures: "martlet_http_mirror_failures_total"
         case .retriesExhausted: "martlet_http_retries_exhausted_total"
+        case .listenerHeadLimitHits: "martlet_listener_head_limit_total"
+        case .listenerBodyLimitHits: "martlet_listener_body_limit_total"
+        case .listenerRequestLimitHits: "martlet_listener_request_limit_total"
+        case .listenerConnectionLimitHits: "martlet_listener_connection_limit_total"
+        case .sourceConnectionLimitHits: "martlet_listener_source_connection_limit_total"
         case .handshakeLimitHits, .handshakeTimeouts,
             .connectionLimitHits, .exchangeLimitHits, .bufferLimitHits, .poolLimitHits,
             .triesLimitHits, .discardLimitHits, .headLimitHits, .headerTimeouts, .idleTimeouts,

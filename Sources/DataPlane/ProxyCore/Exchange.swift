@@ -72,6 +72,12 @@ package struct Exchange: BitwiseCopyable {
         static let responseTrailers = Flags(rawValue: 1 << 16)
         /// Its route's name is in the text of the view in force.
         static let namesView = Flags(rawValue: 1 << 17)
+        /// Forwarding fields stand among the request's own, as its listener's policy wants them.
+        static let forwards = Flags(rawValue: 1 << 24)
+        /// Its annex knows the client behind trusted proxies.
+        static let knowsClient = Flags(rawValue: 1 << 25)
+        /// Its annex bounds a body that does not say its length.
+        static let boundedBody = Flags(rawValue: 1 << 26)
         /// Bytes flow both ways as they come.
         static let tunnel = Flags(rawValue: 1 << 27)
         /// Its own deadline is that of its waiting for a connection.

@@ -1,3 +1,5 @@
+import Addressing
+
 /// Names an annex of one worker.
 typealias AnnexHandle = Handle<ExchangeAnnex>
 
@@ -78,6 +80,10 @@ struct ExchangeAnnex: BitwiseCopyable {
     var responseIsReceived = false
     /// Nothing more is to be done for the exchange's messages.
     var isOver = false
+    /// The client by the word of trusted proxies.
+    var client = IPAddress.anyIPv6
+    /// The most of a body, by its listener.
+    var bodyByteLimit: UInt64 = 0
     /// How long a tunnel may be idle.
     var streamIdleNanoseconds: UInt64 = 0
     /// Trailers of both directions.

@@ -70,6 +70,15 @@ public final class FilterContext {
             ? proxy.connections[connection].peer : SocketAddress(.anyIPv6, 0)
     }
 
+    /// The client's address: by the word of trusted proxies where the listener's policy has any,
+    /// else the socket's peer. Not to be blocked: what a header says blocks nobody.
+    package var clientAddress: IPAddress {
+        guard exchange.isSome, proxy.exchanges[exchange].flags.contains(.knowsClient) else {
+            return peer.ip
+        }
+        return proxy.annexes[proxy.exchanges[exchange].annex].client
+    }
+
     /// The address the client dialled.
     package var local: SocketAddress {
         proxy.connections.contains(connection)

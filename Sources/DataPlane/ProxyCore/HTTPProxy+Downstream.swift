@@ -36,9 +36,19 @@ extension HTTPProxy {
         connection.entry = configuration.entry
         connection.origin = configuration.origin
         connection.flags = [.readable, .detects]
+        if view.boundsConnections(configuration.entry) {
+            guard admits(peer.ip, configuration.entry) else {
+                loop.network.close(fd)
+                return
+            }
+            connection.flags.insert(.tallied)
+        }
         connection.peerText = AddressText(peer, addressScratch)
         guard let handle = connections.insert(connection) else {
             counters.count(.connectionLimitHits)
+            if connection.flags.contains(.tallied) {
+                tally.remove(peer.ip, entry: connection.entry)
+            }
             loop.network.close(fd)
             return
         }

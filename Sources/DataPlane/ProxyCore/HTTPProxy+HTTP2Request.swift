@@ -40,6 +40,10 @@ extension HTTPProxy: HTTP2SessionOwner {
         )
         if isTooOld(handle) { announceEnd(handle, connection) }
         if endStream { exchanges[exchange].flags.insert(.requestEnded) }
+        guard head.method != .trace else {
+            refuseMethod(exchange)
+            return
+        }
         guard head.method != .connect else {
             fail(exchange, status: 405, .noRoute)
             return

@@ -38,7 +38,10 @@ extension HTTPProxy {
         text.append("\",\"downstream_remote_address\":\"")
         if connections.contains(state.downstream) {
             let peer = connections[state.downstream].peerText
-            if peer.byteCount > 0 {
+            if state.flags.contains(.knowsClient) {
+                // The port is not known: 0, as Envoy writes it.
+                text.append(address: SocketAddress(annexes[state.annex].client, 0))
+            } else if peer.byteCount > 0 {
                 peer.write(peer.byteCount, to: text)
             } else {
                 text.append(address: connections[state.downstream].peer)

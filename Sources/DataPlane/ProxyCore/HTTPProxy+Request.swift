@@ -85,16 +85,11 @@ extension HTTPProxy {
     @inline(__always)
     func start(_ exchange: ExchangeHandle) {
         let bytes = headBytes(exchange)
-        let path = RequestPath(
+        var path = RequestPath(
             bytes,
             Int(exchanges[exchange].head.pathOffset),
             Int(exchanges[exchange].head.pathLength)
         )
-        guard !path.isAmbiguous else {
-            fail(exchange, status: 400, .downstreamProtocolError)
-            return
-        }
-        exchanges[exchange].head.pathOnlyLength = Int32(truncatingIfNeeded: path.pathByteCount)
         let host = view.host(
             entry: exchanges[exchange].entry,
             bytes,
@@ -108,9 +103,13 @@ extension HTTPProxy {
         if exchanges[exchange].head.isTLS {
             guard admitsOverTLS(exchange, exchanges[exchange].listener) else { return }
         }
-        if exchanges[exchange].head.tunnel != .none {
-            guard permitTunnel(exchange, host) else { return }
+        if path.isNotable || exchanges[exchange].head.tunnel != .none
+            || !view.hosts[Int(host)].rules.isEmpty
+        {
+            guard let shaped = applyEdge(exchange, host, path) else { return }
+            path = shaped
         }
+        exchanges[exchange].head.pathOnlyLength = Int32(truncatingIfNeeded: path.pathByteCount)
         let head = exchanges[exchange].head
         let method = TextRange(start: head.methodOffset, byteCount: head.methodLength)
         let action = view.findAction(host, bytes, headFields(exchange), method, path)

@@ -21,7 +21,9 @@ extension HTTPProxy {
         guard exchanges[exchange].head.tunnel != .connect else { return }
         let bytes = headBytes(exchange)
         let fields = headFields(exchange)
-        let isEdge = view.isEdge(exchanges[exchange].entry)
+        let isEdge =
+            !exchanges[exchange].flags.contains(.forwards)
+            && view.isEdge(exchanges[exchange].entry)
         reserveGathered(for: upstream)
         if passesVerbatim(exchange, isEdge: isEdge) {
             gathered.append(bytes, 0..<Int(exchanges[exchange].head.verbatimByteCount))
@@ -73,12 +75,15 @@ extension HTTPProxy {
         gathered.append(" HTTP/1.1\r\nhost: ")
         gathered.append(bytes.extracting(head.authorityRange))
         gathered.append("\r\n")
-        let skipped = isEdge ? HTTPProxy.replaced | HTTPProxy.edgeOwned : HTTPProxy.replaced
+        var skipped = isEdge ? HTTPProxy.replaced | HTTPProxy.edgeOwned : HTTPProxy.replaced
+        // A client of HTTP/1.0 cannot be told to go on (RFC 9110 section 10.1.1).
+        if head.minorVersion == 0 { skipped = skipped | HeaderMask(.expect) }
         gathered.append(fields: fields, of: bytes, skipping: skipped)
         if head.tunnel != .none {
             appendUpgrade(exchange)
             return
         }
+        if takesTrailers(bytes, fields) { gathered.append("te: trailers\r\nconnection: te\r\n") }
         switch head.framing {
         case .none, .untilClose: break
         case .length(let length):
@@ -87,6 +92,23 @@ extension HTTPProxy {
             gathered.append("\r\n")
         case .chunked: gathered.append("transfer-encoding: chunked\r\n")
         }
+    }
+
+    /// Whether the client says that it takes trailers (RFC 9110 section 10.1.4): the endpoint is told
+    /// so for the hop between.
+    private func takesTrailers(_ bytes: RawSpan, _ fields: Span<HeaderField>) -> Bool {
+        for index in fields.indices where fields[index].id == .te {
+            let value = fields[index].valueRange
+            var start = value.lowerBound
+            for at in value.lowerBound...value.upperBound {
+                guard at == value.upperBound || !ByteScan.isToken(bytes.byte(at: at)) else {
+                    continue
+                }
+                if bytes.equalsIgnoringCase(start, at - start, "trailers") { return true }
+                start = at + 1
+            }
+        }
+        return false
     }
 
     @inline(__always)
@@ -134,6 +156,9 @@ extension HTTPProxy {
         counters.count(.bytesReceived, by: UInt64(bytes.byteCount))
         guard bytes.byteCount > 0 else { return }
         if exchanges[exchange].flags.contains(.local) { return }
+        if exchanges[exchange].flags.contains(.boundedBody) {
+            guard isBodyWithinBound(exchange) else { return }
+        }
         guard exchanges[exchange].flags.contains(.dispatched) else {
             hold(exchange, bytes)
             return

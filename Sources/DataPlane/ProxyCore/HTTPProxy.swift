@@ -28,6 +28,10 @@ package final class HTTPProxy: EventHandler {
     let gathered = ScratchBuffer(capacity: 131_072)
     /// Where addresses are rendered once for each connection.
     let addressScratch = ScratchBuffer(capacity: 64)
+    /// Connections at entry points that bound them.
+    var tally = ConnectionTally()
+    /// What a listener's policy adds to the request in hand.
+    let edgeText = ScratchBuffer(capacity: 32_768)
     /// Fields of the response in hand.
     let responseFields = Table<HeaderField>(count: 256, repeating: HeaderField())
     /// Field sections of both sides that were read lately.
@@ -250,6 +254,9 @@ package final class HTTPProxy: EventHandler {
         }
         if connections[handle].flags.contains(.pooled) { unlinkIdle(handle) }
         if connections[handle].flags.contains(.counted) { trackClosed(handle) }
+        if connections[handle].flags.contains(.tallied) {
+            tally.remove(connections[handle].peer.ip, entry: connections[handle].entry)
+        }
         closeSessions(handle)
         loop.network.close(connections[handle].fd)
         connections[handle].input.clear(pool)

@@ -11,6 +11,16 @@ extension RoutingView {
         return findHost(entry, bytes, Int(head.authorityOffset), Int(head.authorityLength))
     }
 
+    /// What a virtual host's listener sets for requests.
+    func edge(of host: Int32) -> EdgeRow { edges[Int(hosts[Int(host)].edge)] }
+
+    /// Whether an entry point bounds its connections.
+    func boundsConnections(_ entry: Int32) -> Bool {
+        guard entry >= 0, Int(entry) < entries.count else { return false }
+        let row = entries[Int(entry)]
+        return row.connectionMax > 0 || row.connectionPerSourceMax > 0
+    }
+
     /// Whether an entry point is a client's first hop.
     func isEdge(_ entry: Int32) -> Bool {
         entry >= 0 && Int(entry) < entries.count && entries[Int(entry)].isEdge

@@ -24,6 +24,9 @@ struct EntryRow: BitwiseCopyable {
     var anyHost: Int32 = -1
     /// The age of its connections, 0 for any.
     var ageNanoseconds: UInt64 = 0
+    /// Connections at a time, in all and of one source, per worker; 0 for no bound.
+    var connectionMax: UInt32 = 0
+    var connectionPerSourceMax: UInt32 = 0
     var http2 = HTTP2EntryRow()
 }
 
@@ -44,6 +47,8 @@ struct HostRules: OptionSet, BitwiseCopyable {
     static let refusesWebSocket = HostRules(rawValue: 1 << 0)
     /// CONNECT makes tunnels.
     static let allowsConnect = HostRules(rawValue: 1 << 1)
+    /// Requests are judged or changed by the host's edge row.
+    static let hasEdge = HostRules(rawValue: 1 << 2)
 }
 
 /// A virtual host.
@@ -52,6 +57,8 @@ struct HostRow: BitwiseCopyable {
     var rules: HostRules = []
     /// Time without a byte after which a tunnel ends; 0 for the node's own.
     var streamIdleNanoseconds: UInt64 = 0
+    /// Its edge row; the first is the one of all defaults.
+    var edge: Int32 = 0
     /// Whether any rule has an exact path.
     var hasExactPaths = false
     /// Whether no rule looks at anything but the path.
@@ -166,6 +173,8 @@ package struct RoutingView: ~Copyable {
     let maglevEntries: FlatTable<UInt16>
     let parts: FlatTable<PartRow>
     let affinityTags: FlatTable<AffinityTagRow>
+    let edges: FlatTable<EdgeRow>
+    let prefixes: FlatTable<IPPrefix>
     let listenerNames: FlatTable<TextRange>
     let text: FlatTable<UInt8>
     /// Where the prefixes of the path in hand are noted, besides the one that is empty.
@@ -215,6 +224,8 @@ package struct RoutingView: ~Copyable {
         maglevEntries = arena.table(builder.balancing.entries)
         parts = arena.table(builder.balancing.parts)
         affinityTags = arena.table(builder.balancing.tags)
+        edges = arena.table(builder.edges)
+        prefixes = arena.table(builder.prefixes)
         listenerNames = arena.table(builder.listenerNames)
         // Padded, so that every text can be read in whole words.
         text = arena.table(builder.text + [UInt8](repeating: 0, count: 8))

@@ -18,6 +18,8 @@ struct RoutingViewBuilder {
     private(set) var endpoints: [EngineEndpoint] = []
     private(set) var listenerNames: [TextRange] = []
     private(set) var text: [UInt8] = []
+    private(set) var edges = [EdgeRow()]
+    private(set) var prefixes: [IPPrefix] = []
     /// What clusters with policies have besides.
     var balancing = BalancingTables()
     private(set) var prefixDepthMax = 0
@@ -72,9 +74,11 @@ struct RoutingViewBuilder {
             http2: HTTP2EntryRow(entry.settings)
         )
         row.ageNanoseconds = nanoseconds(entry.settings.timeouts.connectionAge)
+        row.connectionMax = entry.settings.limits.connections
+        row.connectionPerSourceMax = entry.settings.limits.connectionsPerSource
         for host in entry.hosts {
             let index = Int32(hosts.count)
-            hosts.append(RoutingViewBuilder.row(of: host))
+            hosts.append(hostRow(of: host))
             switch host.pattern {
             case .any: row.anyHost = index
             case .exact(let name): addHostKey(name, isWildcard: false, slot, index)
@@ -85,11 +89,20 @@ struct RoutingViewBuilder {
         entries[Int(slot)] = row
     }
 
-    private static func row(of host: EngineHost) -> HostRow {
+    private mutating func hostRow(of host: EngineHost) -> HostRow {
         var row = HostRow(listener: host.listener)
         if !host.settings.allowsWebSocket { row.rules.insert(.refusesWebSocket) }
         if host.settings.allowsConnect { row.rules.insert(.allowsConnect) }
         row.streamIdleNanoseconds = host.settings.timeouts.streamIdle?.wholeNanoseconds ?? 0
+        if EdgeRow.isNeeded(by: host.settings) {
+            let trusted = host.settings.forwarding.trustedPrefixes
+            let range = RowRange(first: Int32(prefixes.count), count: Int32(trusted.count))
+            prefixes += trusted
+            let via = intern(host.settings.forwarding.viaName)
+            row.edge = Int32(edges.count)
+            row.rules.insert(.hasEdge)
+            edges.append(EdgeRow(host.settings, via: via, trusted: range))
+        }
         return row
     }
 

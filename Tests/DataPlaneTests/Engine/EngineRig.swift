@@ -46,11 +46,12 @@ final class EngineRig {
         endpointCount: Int = 1,
         dead: [Int] = [],
         limits: EngineLimits = EngineLimits(),
-        seed: UInt64 = 1
+        seed: UInt64 = 1,
+        log: LogRing? = nil
     ) throws {
         network = SimulatedNetwork(seed: seed)
         loop = try EventLoop(network: Network(simulation: network))
-        proxy = HTTPProxy(loop: loop, limits: limits, seed: seed)
+        proxy = HTTPProxy(loop: loop, limits: limits, seed: seed, log: log)
         acceptor = Acceptor(loop: loop)
         sink = Sink(proxy: proxy)
         upstreams = Array(repeating: [], count: endpointCount)

@@ -44,10 +44,13 @@ final class SocketRig {
         }
     }
 
+    /// - Parameter endpoint: where requests go to; `nil` for the rig's own endpoint.
     init(
         limits: EngineLimits = EngineLimits(),
         tls: TLSHostTable? = nil,
-        hosts: [(pattern: HostPattern, listener: Int32)] = [(.any, 0)]
+        hosts: [(pattern: HostPattern, listener: Int32)] = [(.any, 0)],
+        endpoint: SocketAddress? = nil,
+        settings: ListenerSettings = ListenerSettings()
     ) throws {
         loop = try EventLoop()
         proxy = HTTPProxy(loop: loop, limits: limits, seed: 1)
@@ -58,7 +61,7 @@ final class SocketRig {
         let listener = try Socket.listen(on: SocketAddress(.loopbackIPv4, 0))
         front = try Socket.localAddress(of: listener.rawValue)
         _ = try acceptor.add(listener, port: 0, isShared: false, sink: sink)
-        try install(hosts)
+        try install(hosts, endpoint, settings)
     }
 
     deinit {
@@ -68,11 +71,15 @@ final class SocketRig {
         proxy.drain()
     }
 
-    private func install(_ hosts: [(pattern: HostPattern, listener: Int32)]) throws {
+    private func install(
+        _ hosts: [(pattern: HostPattern, listener: Int32)],
+        _ given: SocketAddress?,
+        _ settings: ListenerSettings
+    ) throws {
         var slots = EngineSlots()
         slots.begin()
         let id = ClusterID(namespace: "ns", name: "peer", port: 80)
-        let address = try Socket.localAddress(of: backend.rawValue)
+        let address = try given ?? Socket.localAddress(of: backend.rawValue)
         guard let cluster = slots.cluster(id), let endpoint = slots.endpoint(id, address) else {
             return
         }
@@ -89,9 +96,15 @@ final class SocketRig {
         configuration.entries[0] = EngineEntry(
             isEdge: true,
             hosts: hosts.map {
-                EngineHost(pattern: $0.pattern, listener: $0.listener, rules: [rule])
+                EngineHost(
+                    pattern: $0.pattern,
+                    listener: $0.listener,
+                    rules: [rule],
+                    settings: settings
+                )
             },
-            listener: 0
+            listener: 0,
+            settings: settings
         )
         configuration.listenerNames[0] = "ns/gateway/http"
         proxy.install(RoutingView(version: 1, configuration))
@@ -99,12 +112,12 @@ final class SocketRig {
 
     // MARK: Driving
 
-    /// Turns everything until a condition holds, or for two seconds at most.
+    /// Turns everything until a condition holds, or for so long at most.
     ///
     /// - Returns: whether it came to hold.
     @discardableResult
-    func run(until condition: () -> Bool) -> Bool {
-        let end = Clock.monotonicNanoseconds() + 2_000_000_000
+    func run(seconds: UInt64 = 2, until condition: () -> Bool) -> Bool {
+        let end = Clock.monotonicNanoseconds() + seconds * 1_000_000_000
         while !condition() {
             guard Clock.monotonicNanoseconds() < end else { return false }
             turn()
