@@ -221,7 +221,7 @@ struct ConfigurationDocument {
                             return
                         }
                         json.integer("requests", UInt64(condition.requestCount))
-                        json.bool("healthy", condition.unhealthyCount == 0)
+                        json.integer("unhealthyWorkers", UInt64(condition.unhealthyCount))
                         json.integer("ejectingWorkers", UInt64(condition.ejectedCount))
                     }
                 }
