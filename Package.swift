@@ -56,6 +56,9 @@ let package = Package(
         library("CLibBPF", "libbpf", "libbpf-dev"),
         library("CLibMNL", "libmnl", "libmnl-dev"),
         library("CLibYAML", "yaml-0.1", "libyaml-dev"),
+        library("CZlib", "zlib", "zlib1g-dev"),
+        library("CBrotli", "libbrotlienc", "libbrotli-dev"),
+        library("CZstd", "libzstd", "libzstd-dev"),
         .target(name: "CLinux"),
         .target(name: "CByteScan"),
         .target(name: "CMeshMaps", path: "bpf/include", publicHeadersPath: "."),
@@ -110,7 +113,10 @@ let package = Package(
         ),
         module(
             "PluginRuntime",
-            ["Addressing", "Telemetry", "DataPlane", "MeshModel", "TrafficPolicy"]
+            [
+                "Addressing", "Telemetry", "DataPlane", "MeshModel", "TrafficPolicy", "CZlib",
+                "CBrotli", "CZstd",
+            ]
         ),
         .executableTarget(
             name: "NodeAgent",

@@ -75,6 +75,19 @@ struct ConfigurationReader {
         return items
     }
 
+    /// A list of strings, none of them empty.
+    mutating func strings(_ name: String) throws(PluginFault) -> [String]? {
+        guard let items = try list(name) else { return nil }
+        var strings: [String] = []
+        for item in items {
+            guard case .string(let text) = item, !text.isEmpty else {
+                throw fault(name, "a list of strings", item)
+            }
+            strings.append(text)
+        }
+        return strings
+    }
+
     /// Ends reading: a field nobody asked for is a fault.
     func finish() throws(PluginFault) {
         for member in members where !asked.contains(member.name) {

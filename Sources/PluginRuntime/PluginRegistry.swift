@@ -11,7 +11,9 @@ package struct PluginRegistry: Sendable {
     }
 
     /// The plugins that ship with Martlet.
-    package static let shipped = PluginRegistry([KeyAuth(), SourceGuard()])
+    package static let shipped = PluginRegistry([
+        KeyAuth(), SourceGuard(), Compressor(), Decompressor(), GRPCWeb(),
+    ])
 
     /// A plugin by name.
     package subscript(name: String) -> (any PluginDefinition)? { definitions[name] }

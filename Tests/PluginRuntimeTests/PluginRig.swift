@@ -12,6 +12,10 @@ final class PluginRig {
     let proxy: HTTPProxy
     let runtime: PluginRuntime
     private(set) var blocks: [BlockRequest] = []
+    /// What the endpoint answers to a request's text, where it does not echo.
+    var reply: [UInt8]?
+    /// What the endpoint received last.
+    private(set) var forwarded = ""
     /// What becomes of blocks that are asked for.
     var verdict = BlockVerdict.granted
     private let acceptor: Acceptor
@@ -97,20 +101,25 @@ final class PluginRig {
     /// Sends a request on a connection of its own and returns the answer's text, or nothing when
     /// none came.
     func ask(_ text: String) -> String {
+        String(decoding: ask(bytes: Array(text.utf8)), as: UTF8.self)
+    }
+
+    /// Sends a request's bytes on a connection of its own and returns those of the answer.
+    func ask(bytes: [UInt8]) -> [UInt8] {
         let client = network.connect(to: PluginRig.entrance)
-        var rest = Array(text.utf8)[...]
+        var rest = bytes[...]
         var answer: [UInt8] = []
         for _ in 0..<200 {
             rest = rest.dropFirst(network.write(client, rest))
             loop.turn(waitingUpTo: loop.waitMilliseconds())
             stepBackend()
-            guard let bytes = network.read(client) else { break }
-            answer += bytes
+            guard let received = network.read(client) else { break }
+            answer += received
             if isWhole(answer) { break }
         }
         network.close(client)
         for _ in 0..<5 { loop.turn(waitingUpTo: loop.waitMilliseconds()) }
-        return String(decoding: answer, as: UTF8.self)
+        return answer
     }
 
     /// A GET with header lines.
@@ -125,6 +134,9 @@ final class PluginRig {
 
     private func isWhole(_ bytes: [UInt8]) -> Bool {
         let text = String(decoding: bytes, as: UTF8.self)
+        if text.hasSuffix("0\r\n\r\n") && text.contains("transfer-encoding: chunked") {
+            return true
+        }
         guard let end = text.firstRange(of: "\r\n\r\n"),
             let line = text.lowercased().split(separator: "\r\n").first(where: {
                 $0.hasPrefix("content-length: ")
@@ -147,6 +159,11 @@ final class PluginRig {
                 continue
             }
             backendConnections[fd] = []
+            forwarded = text
+            if let reply {
+                _ = network.write(fd, reply[...])
+                continue
+            }
             let reply = "HTTP/1.1 200 OK\r\ncontent-length: \(text.utf8.count)\r\n\r\n\(text)"
             _ = network.write(fd, Array(reply.utf8)[...])
         }

@@ -25,6 +25,9 @@ extension TidyRule {
         "CLibBPF": ["Sources/XDPEngine/"],
         "CMeshMaps": ["Sources/XDPEngine/"],
         "CLibYAML": ["Sources/Discovery/"],
+        "CZlib": ["Sources/PluginRuntime/"],
+        "CBrotli": ["Sources/PluginRuntime/"],
+        "CZstd": ["Sources/PluginRuntime/"],
         "FoundationEssentials": ["Sources/Discovery/", "Sources/NodeAgent/"],
     ]
 

@@ -52,12 +52,13 @@ import Synchronization
         wakeup.wakeup.signal()
     }
 
-    /// Writes what has been handed over to `fd`; for the writer's thread.
-    fileprivate func drain(to fd: Int32) {
+    /// Writes what has been handed over to `fd`, and gives it to `copy`; for the writer's thread.
+    fileprivate func drain(to fd: Int32, _ copy: LogWriter.Copy?) {
         var position = head.load(ordering: .relaxed)
         while position < tail.load(ordering: .acquiring) {
             let block = blocks[position % LogRing.blockCount]
-            var sent = 0
+            copy?(block.array(0, block.count))
+            var sent = fd < 0 ? block.count : 0
             while sent < block.count {
                 let count = unsafe SystemCall.write(fd, block.memory + sent, block.count - sent)
                 if count == -Int(Errno.interrupted.rawValue) { continue }
@@ -77,9 +78,13 @@ final class LogWakeup: Sendable {
     init() throws(Errno) { wakeup = try Wakeup(blocks: true) }
 }
 
-/// The thread that writes the access log of all workers.
+/// The thread that takes the access log, or the spans, of all workers to where they go.
 package final class LogWriter: Sendable {
+    /// Takes text besides the file, on the writer's thread; must not wait.
+    package typealias Copy = @Sendable ([UInt8]) -> Void
+
     private let file: Int32
+    private let copy: Copy?
     private let wakeup: LogWakeup
     private let isStopped = Atomic<Bool>(false)
     private let isDone = Atomic<Bool>(false)
@@ -88,9 +93,16 @@ package final class LogWriter: Sendable {
 
     /// Opens the log and starts its thread.
     ///
-    /// - Parameter path: a file to append to, or `-` for standard output.
-    package init(path: String, workerCount: Int) throws(Errno) {
-        file = path == "-" ? 1 : try OwnedFD(appendingTo: path).release()
+    /// - Parameters:
+    ///   - path: a file to append to, `-` for standard output, or `nil` for neither.
+    ///   - copy: takes the text besides.
+    package init(path: String?, workerCount: Int, copy: Copy? = nil) throws(Errno) {
+        switch path {
+        case nil: file = -1
+        case "-": file = 1
+        case .some(let path): file = try OwnedFD(appendingTo: path).release()
+        }
+        self.copy = copy
         let wakeup = try LogWakeup()
         self.wakeup = wakeup
         rings = (0..<workerCount).map { _ in LogRing(wakeup: wakeup) }
@@ -109,7 +121,7 @@ package final class LogWriter: Sendable {
     private func run() {
         while true {
             let isLast = isStopped.load(ordering: .acquiring)
-            for ring in rings { ring.drain(to: file) }
+            for ring in rings { ring.drain(to: file, copy) }
             if isLast { break }
             wakeup.wakeup.wait()
         }

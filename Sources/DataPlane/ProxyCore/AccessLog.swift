@@ -1,6 +1,7 @@
 import Addressing
 
-/// One worker's access log: lines of JSON gathered into blocks and handed to the writer's thread.
+/// One worker's access log, or its finished spans: lines gathered into blocks and handed to the
+/// writer's thread.
 final class AccessLog {
     /// Room for the longest line: every text in it is cut, and a path may be escaped to six times as
     /// much.
@@ -12,9 +13,18 @@ final class AccessLog {
     /// Text waits no longer than this before it is handed over, nanoseconds.
     private static let delayNanoseconds: UInt64 = 100_000_000
 
+    /// Bytes that response headers kept for a line may take.
+    private static let keptByteLimit = LogFormat.responseNameMax * (textByteLimit + 2)
+
     private let ring: LogRing?
+    /// How lines are written; `nil` for JSON.
+    let format: LogFormat?
     /// Whether there is a log at all.
     let isKept: Bool
+    /// Whether something of a response's head is to be kept for its line.
+    let keepsResponses: Bool
+    /// Where what is kept of a response's head is put together.
+    let kept = ScratchBuffer(capacity: AccessLog.keptByteLimit)
     let text = ScratchBuffer(capacity: LogRing.blockByteCount)
     /// Texts that were longer than may be and were cut.
     private(set) var cutCount: UInt64 = 0
@@ -22,9 +32,11 @@ final class AccessLog {
     private var stampSecond: UInt64 = 0
     private let stamp = ScratchBuffer(capacity: 64)
 
-    init(ring: LogRing?) {
+    init(ring: LogRing?, format: LogFormat? = nil) {
         self.ring = ring
+        self.format = format
         isKept = ring != nil
+        keepsResponses = ring != nil && format?.responseNames.isEmpty == false
     }
 
     /// Makes room for a line.
@@ -83,40 +95,13 @@ final class AccessLog {
         text.append(byte: UInt8(ascii: "Z"))
     }
 
-    /// Civil date from days since 1970 (H. Hinnant's algorithm).
     private func render(_ second: UInt64) {
-        let days = Int(second / 86_400) + 719_468
-        let era = days / 146_097
-        let dayOfEra = days - era * 146_097
-        let yearOfEra =
-            (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-        let shifted = (5 * dayOfYear + 2) / 153
-        let day = dayOfYear - (153 * shifted + 2) / 5 + 1
-        let month = shifted < 10 ? shifted + 3 : shifted - 9
-        let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+        let time = CivilTime(seconds: second)
         stamp.reset()
-        appendPadded(UInt64(year), digits: 4, to: stamp)
-        stamp.append("-")
-        appendPadded(UInt64(month), digits: 2, to: stamp)
-        stamp.append("-")
-        appendPadded(UInt64(day), digits: 2, to: stamp)
+        time.writeDate(to: stamp)
         stamp.append("T")
-        appendPadded(second / 3_600 % 24, digits: 2, to: stamp)
-        stamp.append(":")
-        appendPadded(second / 60 % 60, digits: 2, to: stamp)
-        stamp.append(":")
-        appendPadded(second % 60, digits: 2, to: stamp)
+        time.writeTime(to: stamp)
         stamp.append(".")
-    }
-
-    private func appendPadded(_ value: UInt64, digits: Int, to target: ScratchBuffer) {
-        var threshold: UInt64 = 10
-        for _ in 1..<digits {
-            if value < threshold { target.append(byte: UInt8(ascii: "0")) }
-            threshold *= 10
-        }
-        target.append(decimal: value)
     }
 
     /// Writes a token (RFC 9110 section 5.6.2), which needs no escapes, cut at `textByteLimit`.

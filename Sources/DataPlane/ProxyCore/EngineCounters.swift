@@ -9,6 +9,7 @@ package enum EngineCounter: Int, CaseIterable, Sendable {
     case upstreamTimeouts, poolIdleTimeouts
     case blockedConnections, dryRunBlockedConnections
     case partialHeadBytes, staleHandles, logLines, logLinesDropped
+    case spans, spansDropped
     case filterOverruns, filterErrors, bodyLimitHits
     case startLineLimitHits, fieldLineLimitHits, fieldCountLimitHits, announcedBodyLimitHits
     case chunkExtensionLimitHits, trailerLimitHits, connectionOptionLimitHits
@@ -50,6 +51,8 @@ package enum EngineCounter: Int, CaseIterable, Sendable {
         case .staleHandles: "martlet_stale_handles_total"
         case .logLines: "martlet_access_log_lines_total"
         case .logLinesDropped: "martlet_access_log_lines_dropped_total"
+        case .spans: "martlet_trace_spans_total"
+        case .spansDropped: "martlet_trace_spans_dropped_total"
         case .filterErrors: "martlet_filter_errors_total"
         case .responsesWithoutStatus: "martlet_http_responses_aborted_total"
         case .responses1xx: "martlet_http_responses_1xx_total"

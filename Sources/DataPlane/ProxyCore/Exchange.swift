@@ -94,6 +94,10 @@ package struct Exchange: BitwiseCopyable {
         static let awaitsConnection = Flags(rawValue: 1 << 29)
         /// Its last response operation tells the client of its tie to the endpoint.
         static let tellsAffinity = Flags(rawValue: 1 << 30)
+        /// The response said a status of gRPC: `grpcStatus`.
+        static let grpc = Flags(rawValue: 1 << 26)
+        /// A span of it is written when it ends.
+        static let traced = Flags(rawValue: 1 << 27)
     }
 
     var downstream: ConnectionHandle
@@ -118,6 +122,8 @@ package struct Exchange: BitwiseCopyable {
     var interimCount: UInt8 = 0
     var responseFlags: ResponseFlags = []
     var status: UInt16 = 0
+    /// The status of gRPC, where the flags say that there is one.
+    var grpcStatus: UInt8 = 0
     /// Monotonic times, nanoseconds; 0 for not yet.
     var startNanoseconds: UInt64
     var upstreamStartNanoseconds: UInt64 = 0

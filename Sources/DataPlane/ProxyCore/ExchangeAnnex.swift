@@ -39,6 +39,8 @@ struct FilterProgress: BitwiseCopyable {
     /// Held bytes after those are in the filters' hands.
     var hasPiece = false
     var pieceIsLast = false
+    /// The body ends with the piece; trailers may follow.
+    var pieceEndsBody = false
     var pieceByteCount = 0
     /// Filters that have seen the piece, and the trailers.
     var dataStep: Int16 = 0
@@ -90,6 +92,14 @@ struct ExchangeAnnex: BitwiseCopyable {
     var trailerBlock = BufferPool.Block.none
     var requestTrailers = TrailerList()
     var responseTrailers = TrailerList()
+    /// Response headers kept for the log, in the exchange's block.
+    var keptResponse = TextRange()
+    /// When the request was complete, where the log asks for it; monotonic nanoseconds.
+    var requestEndNanoseconds: UInt64 = 0
+    /// The status of a local reply that went out as another, to gRPC; 0 for none.
+    var localStatus: UInt16 = 0
+    /// What it is traced as.
+    var trace = TraceContext()
 
     /// What policy says of its tries, and how far they are.
     var tries = TryState()

@@ -60,6 +60,9 @@ open class Filter {
     package final let name: String
     /// When it wants to be called.
     package final let phases: FilterPhases
+    /// Whether it puts other bytes in the place of pieces of bodies. Its data phases are then called
+    /// once more at a body's end, trailers or not, so that what it has held back can go on.
+    package final let replacesData: Bool
     /// How long one call may take, nanoseconds; a longer one is an overrun and costs a 500.
     package final let timeBudgetNanoseconds: UInt64
 
@@ -73,8 +76,10 @@ open class Filter {
     public init(
         name: String,
         phases: FilterPhases,
-        timeBudget: Duration = Filter.timeBudgetDefault
+        timeBudget: Duration = Filter.timeBudgetDefault,
+        replacesData: Bool = false
     ) {
+        self.replacesData = replacesData
         self.name = name
         self.phases = phases
         timeBudgetNanoseconds = timeBudget.wholeNanoseconds
@@ -145,6 +150,8 @@ package struct FilterChain {
     package let filters: [Filter]
     /// The union of their phases.
     package let phases: FilterPhases
+    /// Whether one of them replaces pieces of bodies.
+    package let replacesData: Bool
     /// Set where a plugin's configuration was never valid: every request is answered with 500.
     package let fault: String?
 
@@ -153,6 +160,7 @@ package struct FilterChain {
         self.filters = filters
         self.fault = fault
         phases = filters.reduce(into: []) { $0.formUnion($1.phases) }
+        replacesData = filters.contains { $0.replacesData }
     }
 }
 

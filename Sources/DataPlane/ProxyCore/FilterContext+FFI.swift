@@ -10,6 +10,34 @@ extension FilterContext {
         unsafe withRequestHeader(named: name.utf8.span.bytes, body)
     }
 
+    /// The values of every line of a name (any case) in the request.
+    package func requestHeaderValues(_ name: String) -> [String] {
+        let bytes = proxy.headBytes(exchange)
+        let fields = proxy.headFields(exchange)
+        return unsafe name.utf8.span.bytes.withUnsafeBytes { name in
+            let name = unsafe RawSpan(_unsafeBytes: name)
+            let id = HeaderID.identify(name, offset: 0, count: name.byteCount)
+            var values: [String] = []
+            for index in fields.indices where fields[index].isNamed(id, name, in: bytes) {
+                values.append(String(decodingBytes: bytes.extracting(fields[index].valueRange)))
+            }
+            return values
+        }
+    }
+
+    /// Appends a line to the request.
+    ///
+    /// - Returns: `false` when the head has no room left.
+    @discardableResult
+    package func addRequestHeader(_ name: String, _ value: String) -> Bool {
+        unsafe addRequestHeader(named: name.utf8.span.bytes, value: value.utf8.span.bytes)
+    }
+
+    /// The first value of a response header (any case); `nil` when there is none.
+    package func responseHeader(_ name: String) -> String? {
+        withResponseHeader(name) { String(decodingBytes: $0) }
+    }
+
     /// Takes every line of a name out of the request.
     package func removeRequestHeader(_ name: String) {
         unsafe removeRequestHeader(named: name.utf8.span.bytes)

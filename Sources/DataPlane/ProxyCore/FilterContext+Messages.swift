@@ -55,7 +55,57 @@ extension FilterContext {
         mayReplaceBody && proxy.replaceBody(exchange, body)
     }
 
+    // MARK: Bodies in passing
+
+    /// Puts other bytes, or none, in the place of the piece in hand; in the data phases only, by
+    /// filters that said they would (`replacesData`).
+    ///
+    /// - Returns: `false` in other phases.
+    @discardableResult
+    package func replaceData(_ bytes: [UInt8]) -> Bool {
+        guard mayReplaceData else { return false }
+        replacement = bytes
+        return true
+    }
+
+    /// Says that the request's body will have another length than announced; in phase
+    /// `requestHeaders` only.
+    package func streamRequestBody() {
+        guard !proxy.exchanges[exchange].head.framing.isBodyless else { return }
+        proxy.exchanges[exchange].head.framing = .chunked
+        "content-length".withBytes { removeRequestHeader(named: $0) }
+        proxy.exchanges[exchange].head.verbatimByteCount = 0
+    }
+
+    /// Says that the response's body will have another length than announced; in phase
+    /// `responseHeaders` only.
+    package func streamResponseBody() {
+        guard proxy.canChangeHead(exchange) else { return }
+        let annex = proxy.exchanges[exchange].annex
+        guard !proxy.annexes[annex].responseHead.framing.isBodyless else { return }
+        proxy.annexes[annex].responseHead.framing = .chunked
+        "content-length".withBytes { removeResponseHeader(named: $0) }
+    }
+
     // MARK: Trailers
+
+    /// Calls `body` with name and value of every response trailer.
+    package func forEachResponseTrailer(_ body: (RawSpan, RawSpan) -> Void) {
+        let fields = proxy.trailerFields(exchange, .response)
+        guard fields.count > 0 else { return }
+        let text = proxy.trailerBytes(exchange, .response)
+        for index in fields.indices {
+            body(
+                text.extracting(fields[index].nameRange),
+                text.extracting(fields[index].valueRange)
+            )
+        }
+    }
+
+    /// Takes all trailers out of the response.
+    package func removeAllResponseTrailers() {
+        proxy.exchanges[exchange].flags.remove(.responseTrailers)
+    }
 
     /// Calls `body` with the first value of a request trailer (any case); `nil` when there is none.
     package func withRequestTrailer<Result>(

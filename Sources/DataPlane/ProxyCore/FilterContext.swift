@@ -47,6 +47,12 @@ public final class FilterContext {
     var call: UInt32 = 0
     /// Whether the call is of a phase that has a whole body.
     var mayReplaceBody = false
+    /// Whether the call is of a phase that has a piece of a body.
+    var mayReplaceData = false
+    /// What the call puts in the place of its piece.
+    var replacement: [UInt8]?
+    /// Whether the body ends with the piece in hand; trailers may follow.
+    package internal(set) var isBodyEnd = false
     /// Counts for the filter that is called.
     var tally: FilterTally?
     /// The listener of a connection that has no exchange.
@@ -61,6 +67,9 @@ public final class FilterContext {
 
     /// The worker's monotonic time, nanoseconds.
     package var nowNanoseconds: UInt64 { proxy.loop.nowNanoseconds }
+
+    /// The exchange's number on this worker: no other has it until phase `log` is over.
+    package var slot: Int32 { exchange.index }
 
     // MARK: Who and where
 
@@ -90,8 +99,14 @@ public final class FilterContext {
         exchange.isSome ? proxy.exchanges[exchange].listener : abuseListener
     }
 
-    /// The response's status; 0 while there is none.
-    package var status: UInt16 { exchange.isSome ? proxy.exchanges[exchange].status : 0 }
+    /// The response's status; 0 while there is none. Of a local reply to gRPC, the one it had before
+    /// it became a status of gRPC.
+    package var status: UInt16 {
+        guard exchange.isSome else { return 0 }
+        let annex = proxy.exchanges[exchange].annex
+        let local = proxy.annexes.contains(annex) ? proxy.annexes[annex].localStatus : 0
+        return local == 0 ? proxy.exchanges[exchange].status : local
+    }
 
     // MARK: The request
 

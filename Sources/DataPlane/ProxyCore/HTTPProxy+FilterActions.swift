@@ -101,7 +101,7 @@ extension HTTPProxy {
     }
 
     /// A body exceeds the limit of the filter that waits for all of it.
-    private func refuseLength(_ exchange: ExchangeHandle, _ side: FilterSide) {
+    func refuseLength(_ exchange: ExchangeHandle, _ side: FilterSide) {
         counters.count(.bodyLimitHits)
         fail(exchange, status: side == .request ? 413 : 500, .overflow)
     }

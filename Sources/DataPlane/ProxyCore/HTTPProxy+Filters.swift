@@ -28,6 +28,8 @@ extension HTTPProxy {
         context.exchange = exchange
         context.connection = exchanges[exchange].downstream
         context.mayReplaceBody = false
+        context.mayReplaceData = false
+        context.isBodyEnd = false
         filterCall = filterCall == .max ? 1 : filterCall + 1
         context.call = filterCall
     }
@@ -198,10 +200,12 @@ extension HTTPProxy {
         guard unseen > 0 || (isEnd && !progress.endShown) else { return false }
         let isLast = isEnd && !hasTrailers(exchange, side)
         if isEnd { annexes[annex][side].endShown = true }
-        guard unseen > 0 || isLast else { return false }
+        let asksForEnd = isEnd && chain(of: exchange)?.replacesData == true
+        guard unseen > 0 || isLast || asksForEnd else { return false }
         annexes[annex][side].hasPiece = true
         annexes[annex][side].pieceByteCount = unseen
         annexes[annex][side].pieceIsLast = isLast
+        annexes[annex][side].pieceEndsBody = isEnd
         annexes[annex][side].dataStep = 0
         return true
     }
@@ -217,7 +221,54 @@ extension HTTPProxy {
         let progress = annexes[annex][side]
         let start = progress.passedByteCount
         let piece = held.extracting(start..<(start + progress.pieceByteCount))
-        return showData(exchange, annex, side, chain, piece, upTo: limit)
+        let passes = showData(exchange, annex, side, chain, piece, upTo: limit)
+        guard let replaced = takeReplaced() else { return passes }
+        guard exchanges.contains(exchange), annexes.contains(annex), !annexes[annex].isOver else {
+            return false
+        }
+        let end = start + progress.pieceByteCount
+        var body: [UInt8] = []
+        body.append(copying: held.extracting(0..<start))
+        body += replaced
+        body.append(copying: held.extracting(end..<held.byteCount))
+        annexes[annex][side].pieceByteCount = replaced.count
+        return replaceHeld(exchange, annex, side, body) && passes
+    }
+
+    /// Takes what filters put in the place of the piece they were shown.
+    private func takeReplaced() -> [UInt8]? {
+        defer { replacedPiece = nil }
+        return replacedPiece
+    }
+
+    /// Puts other bytes in the place of all that is held.
+    ///
+    /// - Returns: whether there is room for them; else the exchange has ended.
+    private func replaceHeld(
+        _ exchange: ExchangeHandle,
+        _ annex: AnnexHandle,
+        _ side: FilterSide,
+        _ body: [UInt8]
+    ) -> Bool {
+        let progress = annexes[annex][side]
+        if progress.waitsForAll && body.count > progress.byteLimit {
+            refuseLength(exchange, side)
+            return false
+        }
+        let fits: Bool
+        switch side {
+        case .request:
+            exchanges[exchange].requestBody.clear(pool)
+            fits = exchanges[exchange].requestBody.append(array: body, pool)
+        case .response:
+            annexes[annex].responseBody.clear(pool)
+            fits = annexes[annex].responseBody.append(array: body, pool)
+        }
+        if !fits {
+            counters.count(.bufferLimitHits)
+            fail(exchange, status: 503, .overflow)
+        }
+        return fits
     }
 
     private func showData(
@@ -235,15 +286,35 @@ extension HTTPProxy {
             let filter = chain.filters[side.position(step, of: chain.filters.count)]
             guard filter.phases.contains(side.data) else { continue }
             prepareContext(exchange, for: filter)
-            let action = call(filter) { () throws(FilterError) in
-                switch side {
-                case .request: try filter.requestData(context, piece, endStream: isLast)
-                case .response: try filter.responseData(context, piece, endStream: isLast)
-                }
+            context.mayReplaceData = filter.replacesData
+            context.isBodyEnd = annexes[annex][side].pieceEndsBody
+            let action: FilterAction?
+            if let replacedPiece {
+                action = replacedPiece.withRawSpan { callData(filter, side, $0, isLast) }
+            } else {
+                action = callData(filter, side, piece, isLast)
+            }
+            if let replacement = context.replacement {
+                replacedPiece = replacement
+                context.replacement = nil
             }
             guard follow(action, exchange, side, side.data, step) else { return false }
         }
         return true
+    }
+
+    private func callData(
+        _ filter: Filter,
+        _ side: FilterSide,
+        _ piece: RawSpan,
+        _ isLast: Bool
+    ) -> FilterAction? {
+        call(filter) { () throws(FilterError) in
+            switch side {
+            case .request: try filter.requestData(context, piece, endStream: isLast)
+            case .response: try filter.responseData(context, piece, endStream: isLast)
+            }
+        }
     }
 
     private func showTrailers(
@@ -290,18 +361,35 @@ extension HTTPProxy {
         guard chain.phases.contains(side.data) else { return true }
         annexes[annex][side].hasPiece = true
         annexes[annex][side].pieceIsLast = false
+        annexes[annex][side].pieceEndsBody = false
         annexes[annex][side].pieceByteCount = bytes.byteCount
         annexes[annex][side].dataStep = 0
-        guard showData(exchange, annex, side, chain, bytes, upTo: chain.filters.count) else {
+        let passes = showData(exchange, annex, side, chain, bytes, upTo: chain.filters.count)
+        let replaced = takeReplaced()
+        guard passes else {
             if exchanges.contains(exchange), annexes.contains(annex), !annexes[annex].isOver,
                 annexes[annex][side].isPaused
             {
-                holdPiece(exchange, annex, side, bytes)
+                if let replaced {
+                    annexes[annex][side].pieceByteCount = replaced.count
+                    replaced.withRawSpan { holdPiece(exchange, annex, side, $0) }
+                } else {
+                    holdPiece(exchange, annex, side, bytes)
+                }
             }
             return false
         }
         annexes[annex][side].hasPiece = false
-        return true
+        guard let replaced else { return true }
+        if !replaced.isEmpty { replaced.withRawSpan { passReplaced(exchange, side, $0) } }
+        return false
+    }
+
+    private func passReplaced(_ exchange: ExchangeHandle, _ side: FilterSide, _ bytes: RawSpan) {
+        switch side {
+        case .request: passRequestBody(exchange, bytes)
+        case .response: sendResponseBody(exchange, bytes)
+        }
     }
 
     // MARK: What is held

@@ -30,7 +30,7 @@ extension HTTPProxy {
     /// Counts and logs an exchange that ends now.
     @inline(__always)
     func account(_ exchange: ExchangeHandle) {
-        if exchanges[exchange].flags.contains(.usesChain) { runLogFilters(exchange) }
+        if !exchanges[exchange].flags.isDisjoint(with: HTTPProxy.rare) { accountRare(exchange) }
         let sample = TrafficSample(
             status: exchanges[exchange].status,
             bytesReceived: exchanges[exchange].bytesReceived,
@@ -45,7 +45,11 @@ extension HTTPProxy {
             cluster: exchanges[exchange].action.cluster
         )
         guard accessLog.isKept else { return }
-        writeLogLine(exchange, accessLog)
+        if let format = accessLog.format {
+            writeTextLine(exchange, accessLog, format)
+        } else {
+            writeLogLine(exchange, accessLog)
+        }
     }
 
     /// Frees an exchange and what it holds.
@@ -101,8 +105,9 @@ extension HTTPProxy {
     }
 
     /// Answers an exchange here; filters that want the response have it first.
-    func reply(_ exchange: ExchangeHandle, _ reply: LocalReply) {
+    func reply(_ exchange: ExchangeHandle, _ given: LocalReply) {
         if let upstream = unbind(exchange) { close(upstream) }
+        let reply = shaped(given, for: exchange)
         exchanges[exchange].status = reply.status
         exchanges[exchange].requestBody.clear(pool)
         if exchanges[exchange].flags.contains(.filtersResponse) {

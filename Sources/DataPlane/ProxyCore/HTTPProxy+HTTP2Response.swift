@@ -161,9 +161,11 @@ extension HTTPProxy {
         http2Text.reset()
         http2Fields.begin(status: reply.status)
         for field in reply.fields { addHTTP2Text(field.name, field.value) }
-        let start = http2Text.count
-        http2Text.append(decimal: UInt64(reply.body.count))
-        http2Fields.add("content-length", http2Text.bytes(from: start))
+        if !exchanges[exchange].flags.contains(.grpc) {
+            let start = http2Text.count
+            http2Text.append(decimal: UInt64(reply.body.count))
+            http2Fields.add("content-length", http2Text.bytes(from: start))
+        }
         if !reply.body.isEmpty && !reply.hasContentType {
             addHTTP2Text("content-type", "text/plain")
         }

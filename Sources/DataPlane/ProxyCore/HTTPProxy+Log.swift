@@ -28,11 +28,7 @@ extension HTTPProxy {
         text.append(decimal: age / 1_000_000)
         appendUpstream(state, to: text)
         text.append(",\"route_name\":\"")
-        if state.flags.contains(.namesView) {
-            text.append(view.wholeText, state.action.routeName.range)
-        } else {
-            text.append(bytes, state.action.routeName.range)
-        }
+        appendRouteName(state, bytes, to: text)
         text.append("\",\"x_request_id\":\"")
         appendRequestID(exchange, bytes, log)
         text.append("\",\"downstream_remote_address\":\"")
@@ -53,7 +49,11 @@ extension HTTPProxy {
         } else {
             appendReplier(exchange, log)
         }
-        text.append(",\"source_identity\":null,\"destination_identity\":null}\n")
+        text.append(",\"source_identity\":null,\"destination_identity\":null")
+        if !state.flags.isDisjoint(with: [.grpc, .traced]) {
+            appendRare(state, exchange, to: text)
+        }
+        text.append("}\n")
         counters.count(log.end(from: start) ? .logLines : .logLinesDropped)
     }
 
@@ -61,6 +61,10 @@ extension HTTPProxy {
     func logRefusal(_ handle: ConnectionHandle, status: UInt16) {
         let log = accessLog
         guard log.isKept else { return }
+        if let format = log.format {
+            writeTextRefusal(handle, status: status, log, format)
+            return
+        }
         let start = log.begin(nowNanoseconds: loop.nowNanoseconds)
         let text = log.text
         text.append("{\"start_time\":\"")
@@ -80,13 +84,39 @@ extension HTTPProxy {
     }
 
     @inline(__always)
-    private func protocolName(_ head: RequestHead) -> StaticString {
+    func appendRouteName(_ state: Exchange, _ bytes: RawSpan, to text: ScratchBuffer) {
+        if state.flags.contains(.namesView) {
+            text.append(view.wholeText, state.action.routeName.range)
+        } else {
+            text.append(bytes, state.action.routeName.range)
+        }
+    }
+
+    /// What exchanges of gRPC and those that are traced say besides.
+    private func appendRare(
+        _ state: Exchange,
+        _ exchange: ExchangeHandle,
+        to text: ScratchBuffer
+    ) {
+        if state.flags.contains(.grpc) {
+            text.append(",\"grpc_status\":")
+            text.append(decimal: UInt64(state.grpcStatus))
+        }
+        if state.flags.contains(.traced) {
+            text.append(",\"trace_id\":\"")
+            appendTraceID(exchange, to: text)
+            text.append("\"")
+        }
+    }
+
+    @inline(__always)
+    func protocolName(_ head: RequestHead) -> StaticString {
         if head.isHTTP2 { return "HTTP/2" }
         return head.minorVersion == 0 ? "HTTP/1.0" : "HTTP/1.1"
     }
 
     @inline(__always)
-    private func appendFlags(_ flags: ResponseFlags, to text: ScratchBuffer) {
+    func appendFlags(_ flags: ResponseFlags, to text: ScratchBuffer) {
         guard !flags.isEmpty else {
             text.append("-")
             return
@@ -122,7 +152,7 @@ extension HTTPProxy {
     }
 
     @inline(__always)
-    private func appendRequestID(_ exchange: ExchangeHandle, _ bytes: RawSpan, _ log: AccessLog) {
+    func appendRequestID(_ exchange: ExchangeHandle, _ bytes: RawSpan, _ log: AccessLog) {
         let isUnchanged = exchanges[exchange].head.verbatimByteCount > 0
         if !isUnchanged || exchanges[exchange].head.present.contains(.xRequestID) {
             let fields = headFields(exchange)

@@ -90,6 +90,7 @@ extension HTTPProxy {
             Int(exchanges[exchange].head.pathOffset),
             Int(exchanges[exchange].head.pathLength)
         )
+        if tracing != nil { beginTrace(exchange) }
         let host = view.host(
             entry: exchanges[exchange].entry,
             bytes,

@@ -166,6 +166,11 @@ extension HTTPProxy {
         if exchanges[exchange].flags.contains(.filtersBody) {
             guard showPiece(exchange, .request, bytes) else { return }
         }
+        passRequestBody(exchange, bytes)
+    }
+
+    /// Sends bytes of the request's body to the endpoint; the client is not read while it takes none.
+    func passRequestBody(_ exchange: ExchangeHandle, _ bytes: RawSpan) {
         writeBody(exchange, bytes)
         finishGathering()
         guard exchanges.contains(exchange) else { return }
@@ -230,6 +235,7 @@ extension HTTPProxy {
             !exchanges[exchange].flags.contains(.requestEnded)
         else { return }
         exchanges[exchange].flags.insert(.requestEnded)
+        noteRequestEnd(exchange)
         if exchanges[exchange].flags.contains(.tunnel) {
             settleTunnel(exchange)
             return

@@ -165,6 +165,9 @@ extension HTTPProxy {
         exchanges[exchange].upstreamHeadNanoseconds = loop.nowNanoseconds
         exchanges[exchange].status = head.status
         if exchanges[exchange].flags.contains(.tracked) { endpointAnswered(exchange, handle) }
+        if accessLog.keepsResponses || exchanges[exchange].head.isHTTP2 {
+            noteResponse(exchange, head, bytes)
+        }
         connections[handle].body = BodyReader(head.framing)
         if !head.keepAlive { connections[handle].flags.insert(.closesAfterExchange) }
         if !exchanges[exchange].flags.isDisjoint(with: [.ruled, .hedge]) {

@@ -42,6 +42,8 @@ package final class HTTPProxy: EventHandler {
     /// What this worker counts by listener, route and cluster.
     package let traffic: TrafficTables
     let accessLog: AccessLog
+    /// Where spans go and how many are sampled; `nil` where requests are not traced.
+    let tracing: Tracing?
     /// The configuration in force.
     var view = RoutingView()
     /// The connection whose output is being gathered.
@@ -77,6 +79,8 @@ package final class HTTPProxy: EventHandler {
     var chainSetVersion: UInt32 = 0
     /// Numbers the calls of filters; a pause is resumed by its call's number.
     var filterCall: UInt32 = 0
+    /// What filters put in the place of the piece of a body that is being shown.
+    var replacedPiece: [UInt8]?
     /// The filters that live on this worker.
     package let filterStore = FilterStore()
     /// What filters are given.
@@ -109,11 +113,15 @@ package final class HTTPProxy: EventHandler {
     /// - Parameters:
     ///   - seed: for balancing and request ids; a simulation passes its own.
     ///   - log: where finished access-log text goes; `nil` for no log.
+    ///   - logFormat: how a line is written; `nil` for JSON.
+    ///   - tracing: how requests are traced; `nil` for not at all.
     package init(
         loop: EventLoop,
         limits: EngineLimits = EngineLimits(),
         seed: UInt64,
-        log: LogRing? = nil
+        log: LogRing? = nil,
+        logFormat: LogFormat? = nil,
+        tracing: TraceConfiguration? = nil
     ) {
         self.limits = limits
         timeouts = EngineTimeouts(limits)
@@ -126,7 +134,8 @@ package final class HTTPProxy: EventHandler {
         exchangeTimers = SlotTimers(capacity: limits.exchangeMax, nowNanoseconds: now)
         endpoints = EndpointTable(limits)
         traffic = TrafficTables(rowMax: limits.trafficRowMax)
-        accessLog = AccessLog(ring: log)
+        accessLog = AccessLog(ring: log, format: logFormat)
+        self.tracing = tracing.map(Tracing.init)
         scheduled = Table(count: limits.connectionMax, repeating: .none)
         identifiers = RequestIdentifiers(seed: seed)
         random = FastRandom(seed: seed)
@@ -188,17 +197,22 @@ package final class HTTPProxy: EventHandler {
         if !waitingLines.isEmpty { serveWaiting() }
         finishGathering()
         accessLog.endTurn(nowNanoseconds: loop.nowNanoseconds)
+        if let tracing { tracing.spans.endTurn(nowNanoseconds: loop.nowNanoseconds) }
     }
 
     /// By the timers, by scheduled work, by log text that waits.
     public override func waitMilliseconds() -> Int32 {
         if scheduledCount > 0 { return 0 }
         let now = loop.nowNanoseconds
+        let spanWait = tracing?.spans.waitMilliseconds(nowNanoseconds: now) ?? -1
         return EventHandler.sooner(
             accessLog.waitMilliseconds(nowNanoseconds: now),
             EventHandler.sooner(
                 connectionTimers.waitMilliseconds(nowNanoseconds: now),
-                exchangeTimers.waitMilliseconds(nowNanoseconds: now)
+                EventHandler.sooner(
+                    exchangeTimers.waitMilliseconds(nowNanoseconds: now),
+                    spanWait
+                )
             )
         )
     }

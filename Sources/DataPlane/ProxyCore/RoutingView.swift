@@ -9,7 +9,7 @@ struct RowRange: BitwiseCopyable {
 }
 
 /// A run of bytes in the view's text.
-struct TextRange: BitwiseCopyable {
+struct TextRange: BitwiseCopyable, Equatable {
     var start: Int32 = 0
     var byteCount: Int32 = 0
 }

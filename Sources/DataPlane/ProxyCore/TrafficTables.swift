@@ -7,6 +7,7 @@ package final class TrafficTables {
     private let listeners: Table<TrafficRow>
     private let routes: Table<TrafficRow>
     private let clusters: Table<TrafficRow>
+    private let grpcStatuses = Table<UInt64>(count: Int(GRPCStatus.unlisted) + 1, repeating: 0)
 
     /// Makes tables of zero.
     ///
@@ -33,6 +34,12 @@ package final class TrafficTables {
         if route >= 0 { routes[row(route)].count(sample, bucket) }
         if cluster >= 0 { clusters[row(cluster)].count(sample, bucket) }
     }
+
+    /// Counts a response of gRPC.
+    func count(grpcStatus: UInt8) { grpcStatuses[Int(grpcStatus)] &+= 1 }
+
+    /// Responses by status of gRPC; the last is of those with a status that is none.
+    package var grpcCounts: [UInt64] { (0...Int(GRPCStatus.unlisted)).map { grpcStatuses[$0] } }
 
     /// The rows of some slots, for a scrape on the worker's thread.
     package func rows(_ kind: Kind, _ slots: [Int32]) -> [TrafficRow] {

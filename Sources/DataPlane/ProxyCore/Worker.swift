@@ -61,12 +61,21 @@ package final class Worker: ConnectionSink {
         network: Network = .kernel,
         limits: EngineLimits,
         seed: UInt64,
-        log: LogRing?
+        log: LogRing?,
+        logFormat: LogFormat? = nil,
+        tracing: TraceConfiguration? = nil
     ) throws(Errno) {
         self.number = number
         loop = try EventLoop(network: network)
         acceptor = Acceptor(loop: loop, listenerMax: limits.listenerMax)
-        proxy = HTTPProxy(loop: loop, limits: limits, seed: seed, log: log)
+        proxy = HTTPProxy(
+            loop: loop,
+            limits: limits,
+            seed: seed,
+            log: log,
+            logFormat: logFormat,
+            tracing: tracing
+        )
     }
 
     /// Says what a port number stands for; `nil` forgets it.

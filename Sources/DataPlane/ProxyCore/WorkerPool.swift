@@ -8,24 +8,30 @@ package final class WorkerPool: Sendable {
     /// The bounds of each.
     package let limits: EngineLimits
     private let log: LogWriter?
+    private let spans: LogWriter?
 
     /// Makes workers; they do nothing until `start`.
     ///
     /// - Parameters:
-    ///   - accessLog: `-`, a path, or `nil` for no log.
+    ///   - accessLog: `-`, a path, or `nil` for no log in a file.
+    ///   - telemetry: how lines are written, where else they go, and what is traced.
     ///   - prepare: called for each worker before it runs, to add what other modules bring.
     package init(
         count: Int,
         limits: EngineLimits = EngineLimits(),
         accessLog: String?,
+        telemetry: EngineTelemetry = EngineTelemetry(),
         seed: UInt64,
         prepare: (Worker) -> Void = { _ in }
     ) throws(Errno) {
         self.limits = limits
-        if let accessLog {
-            log = try LogWriter(path: accessLog, workerCount: count)
+        if accessLog != nil || telemetry.lines != nil {
+            log = try LogWriter(path: accessLog, workerCount: count, copy: telemetry.lines)
         } else {
             log = nil
+        }
+        spans = try telemetry.spans.map { (sink) throws(Errno) in
+            try LogWriter(path: nil, workerCount: count, copy: sink)
         }
         var made: [LoopBound<Worker>] = []
         for number in 0..<count {
@@ -33,7 +39,14 @@ package final class WorkerPool: Sendable {
                 number: number,
                 limits: limits,
                 seed: seed &+ UInt64(number) &* 0x9e37_79b9,
-                log: log?.rings[number]
+                log: log?.rings[number],
+                logFormat: telemetry.logFormat,
+                tracing: spans.map {
+                    TraceConfiguration(
+                        ring: $0.rings[number],
+                        samplesPerMillion: telemetry.samplesPerMillion
+                    )
+                }
             )
             prepare(worker)
             made.append(LoopBound(worker, to: worker.loop))
@@ -44,6 +57,11 @@ package final class WorkerPool: Sendable {
     /// Blocks of log text that were dropped because the writer was behind.
     package var droppedLogBlockCount: UInt64 {
         log?.rings.reduce(0) { $0 &+ $1.droppedBlockCount } ?? 0
+    }
+
+    /// Blocks of spans that were dropped because the exporter was behind.
+    package var droppedSpanBlockCount: UInt64 {
+        spans?.rings.reduce(0) { $0 &+ $1.droppedBlockCount } ?? 0
     }
 
     /// Starts the workers' threads.
@@ -150,7 +168,23 @@ package final class WorkerPool: Sendable {
     package func stop() {
         for worker in workers { worker.stop() }
         log?.stop()
+        spans?.stop()
     }
+}
+
+/// What workers tell of exchanges, besides the file of the access log.
+package struct EngineTelemetry: Sendable {
+    /// How a line of the access log is written; `nil` for JSON.
+    package var logFormat: LogFormat?
+    /// Takes the access log's lines; `nil` where they go to the file alone.
+    package var lines: LogWriter.Copy?
+    /// Takes finished spans; `nil` where requests are not traced.
+    package var spans: LogWriter.Copy?
+    /// Of traces that begin here, how many in a million are kept.
+    package var samplesPerMillion: UInt32 = 0
+
+    /// Lines of JSON, no traces.
+    package init() {}
 }
 
 /// A listening socket as the control side knows it.

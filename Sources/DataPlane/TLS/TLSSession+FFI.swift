@@ -24,6 +24,12 @@ package enum TLSProgress: Equatable {
     private(set) var isEstablished = false
     /// Whether HTTP/2 was negotiated.
     private(set) var speaksHTTP2 = false
+    /// The name that the client asked for (RFC 6066 section 3); `nil` when it named none.
+    var serverName: String? {
+        let name = unsafe SSL_get_servername(pointer, TLSEXT_NAMETYPE_host_name)
+        guard let name = unsafe name else { return nil }
+        return unsafe String(cString: name)
+    }
     /// Whether it goes on with what an earlier session agreed on.
     var isResumed: Bool { unsafe copenssl_is_session_reused(pointer) == 1 }
 

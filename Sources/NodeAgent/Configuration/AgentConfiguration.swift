@@ -1,4 +1,5 @@
 import Addressing
+import DataPlane
 import Logging
 import Sidecar
 import Telemetry
@@ -29,6 +30,14 @@ struct AgentConfiguration: Equatable, Sendable {
         case standardOutput
         case file(path: String)
         case off
+    }
+
+    /// How requests are traced.
+    struct Tracing: Equatable, Sendable {
+        /// Who takes the spans.
+        var collector: OTLPEndpoint
+        /// Of traces that begin here, how many in a million are kept.
+        var samplesPerMillion: UInt32
     }
 
     /// Which interfaces carry the packet program.
@@ -64,6 +73,12 @@ struct AgentConfiguration: Equatable, Sendable {
     var addressPool: [IPPrefix] = []
     /// Where access log lines go.
     var accessLog = AccessLog.standardOutput
+    /// How they are written; `nil`: as JSON.
+    var accessLogFormat: LogFormat?
+    /// Who takes them besides; `nil`: nobody.
+    var accessLogCollector: OTLPEndpoint?
+    /// How requests are traced; `nil`: not at all.
+    var tracing: Tracing?
     /// Whether pods are captured.
     var captureIsEnabled = true
     /// What becomes of a captured pod's traffic when the agent cannot carry it.

@@ -1,4 +1,5 @@
 import Addressing
+import DataPlane
 import Discovery
 import Logging
 import Sidecar
@@ -45,6 +46,7 @@ struct ConfigurationReader {
             configuration.workerCount = Int(workers)
         }
         readIngress(&file, &configuration)
+        readTracing(&file, &configuration)
         readCapture(&file, &configuration)
         readMesh(&file, &configuration)
         readPacketLayer(&file, &configuration)
@@ -119,7 +121,41 @@ struct ConfigurationReader {
         case "off": result.accessLog = .off
         case .some(let log): result.accessLog = .file(path: resolved(log))
         }
+        readLogFormat(&ingress, &result)
+        result.accessLogCollector = ingress.scalar(
+            "accessLogCollector",
+            OTLPEndpoint.expected,
+            OTLPEndpoint.init
+        )
         ingress.refuseUnknown()
+    }
+
+    /// `json`, or text with operators.
+    private func readLogFormat(_ ingress: inout FieldReader, _ result: inout AgentConfiguration) {
+        guard let text = ingress.text("accessLogFormat"), text != "json" else { return }
+        do {
+            result.accessLogFormat = try LogFormat(text)
+        } catch {
+            ingress.refuse("accessLogFormat", error.reason)
+        }
+    }
+
+    private func readTracing(_ file: inout FieldReader, _ result: inout AgentConfiguration) {
+        guard file.has("tracing") else { return }
+        var tracing = file.reader("tracing")
+        let collector = tracing.scalar("otlp", OTLPEndpoint.expected, OTLPEndpoint.init)
+        if !tracing.has("otlp") {
+            file.refuse("tracing", "expected otlp: \(OTLPEndpoint.expected), found nothing")
+        }
+        let percent = tracing.scalar("samplePercent", "a number of 0...100") { text in
+            Double(text).flatMap { (0...100).contains($0) ? $0 : nil }
+        }
+        tracing.refuseUnknown()
+        guard let collector else { return }
+        result.tracing = AgentConfiguration.Tracing(
+            collector: collector,
+            samplesPerMillion: UInt32(((percent ?? 1) * 10_000).rounded())
+        )
     }
 
     private func readCapture(_ file: inout FieldReader, _ result: inout AgentConfiguration) {

@@ -20,6 +20,8 @@ final class Agent: Sendable {
     let metrics = MetricRegistry()
     let limits = LimitRegistry()
     let totals = EngineTotals()
+    /// Of the access log and of spans.
+    let exporters: AgentExporters
     let engine: XDPEngine
     let plugins: PluginRuntime
     let workers: WorkerParts
@@ -72,7 +74,12 @@ final class Agent: Sendable {
         do throws(Errno) {
             let loop = try EventLoop()
             control = LoopBound(loop, to: loop)
-            workers = try WorkerParts(configuration, bounds) { news.tell($0) }
+            exporters = AgentExporters(configuration, bounds, on: loop)
+            workers = try WorkerParts(
+                configuration,
+                bounds,
+                telemetry: exporters.telemetry(configuration)
+            ) { news.tell($0) }
         } catch {
             throw AgentRefusal("expected descriptors and a log for the workers, found \(error)")
         }
@@ -114,6 +121,7 @@ final class Agent: Sendable {
     func start() throws(AgentRefusal) {
         limits.publish(in: metrics)
         totals.publish(in: metrics)
+        for exporter in exporters.all { exporter.publish(in: metrics) }
         AgentMetrics.publish(self, in: metrics)
         try startStatus()
         for fault in engine.start() { logger.warning("\(fault)") }
@@ -132,6 +140,11 @@ final class Agent: Sendable {
         run { agent in for await block in agent.blockNews.blocks { await agent.tell(block) } }
         run { await $0.runClock() }
         run { await $0.health.run() }
+        for exporter in exporters.all {
+            run { agent in
+                await exporter.run { agent.logger.warning("gave up exporting \($0)") }
+            }
+        }
         if let capture { run { _ in await capture.run() } }
         logger.notice(
             "node \(configuration.nodeName) runs with \(configuration.workerCount) workers"

@@ -14,6 +14,8 @@ struct AgentLimits: Sendable {
     var status = StatusBounds()
     /// Sources whose offences are remembered at once, all policies together.
     var offenceSourceMax = 4_096
+    /// Bytes of log text, and of spans, that wait for a collector.
+    var exportWaitingByteLimit = OTLPExporter.waitingByteLimit
     /// Entries of maps of the packet layer that are to hold others than they are built for.
     var packetMaps: [String: UInt32] = [:]
     /// How long a pod's connections are waited for when its capture ends.

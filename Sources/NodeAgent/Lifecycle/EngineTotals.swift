@@ -20,6 +20,7 @@ final class EngineTotals: Sendable {
         var refusedSocketCount: UInt64 = 0
         var refusedLetterCount: UInt64 = 0
         var droppedLogBlockCount: UInt64 = 0
+        var grpc = [UInt64](repeating: 0, count: GRPCStatus.allCases.count + 1)
         var cutLogTextCount: UInt64 = 0
         var uses: [PluginUse: FilterCounts] = [:]
         var plugins: [String: FilterCounts] = [:]
@@ -42,7 +43,8 @@ final class EngineTotals: Sendable {
         var next = Totals()
         let names = await assembler.slotNames
         next.refusals = await assembler.refusals
-        next.droppedLogBlockCount = parts.pool.droppedLogBlockCount
+        next.droppedLogBlockCount =
+            parts.pool.droppedLogBlockCount &+ parts.pool.droppedSpanBlockCount
         var wanted: [TrafficTables.Kind: [Int32]] = [:]
         for kind in TrafficTables.Kind.allCases {
             let rows = names.rows(kind)
@@ -60,9 +62,12 @@ final class EngineTotals: Sendable {
             )
             let store = worker.proxy.filterStore
             let plugins = (store.countsByUse, store.countsByPlugin)
-            return (worker.proxy.counters.values, worker.proxy.activeCount, rows, plugins, limits)
+            let counts = (worker.proxy.counters.values, worker.proxy.traffic.grpcCounts)
+            return (counts, worker.proxy.activeCount, rows, plugins, limits)
         }
-        for case .some((let counters, let active, let rows, let plugins, let limits)) in answers {
+        for case .some((let counts, let active, let rows, let plugins, let limits)) in answers {
+            let counters = counts.0
+            for index in counts.1.indices { next.grpc[index] &+= counts.1[index] }
             next.add(plugins.0, plugins.1)
             next.refusedSocketCount &+= limits.sockets
             next.refusedLetterCount &+= limits.letters
@@ -138,6 +143,7 @@ final class EngineTotals: Sendable {
         publishGauges(in: registry)
         publishRelay(in: registry)
         PluginMetrics.publish(self, in: registry)
+        publishGRPC(in: registry)
         publishTraffic(.listener, "listener", in: registry)
         publishTraffic(.route, "route", in: registry)
         publishTraffic(.cluster, "cluster", in: registry)
@@ -145,6 +151,18 @@ final class EngineTotals: Sendable {
 
     private static func help(_ counter: EngineCounter) -> String {
         "What the HTTP engine counted as \(counter), over all workers."
+    }
+
+    private func publishGRPC(in registry: MetricRegistry) {
+        let responses = CounterDefinition(
+            "martlet_grpc_responses_total",
+            help: "Responses of gRPC by status."
+        )
+        registry.samples(responses) {
+            self.totals.withLock(\.grpc).enumerated().map { code, count in
+                MetricSample([MetricLabel("status", GRPCStatus.label(code))], Double(count))
+            }
+        }
     }
 
     private func publishGauges(in registry: MetricRegistry) {

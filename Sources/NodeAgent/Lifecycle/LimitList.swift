@@ -28,6 +28,7 @@ struct LimitList {
         addPacketLayer(to: registry, agent.engine)
         addTimes(to: registry, agent)
         addLog(to: registry, agent.log)
+        addExport(to: registry, agent.exporters)
         for limit in DiscoveryLimits.all { registry.add(limit) }
     }
 
@@ -53,6 +54,16 @@ struct LimitList {
     }
 
     // MARK: Of the control side
+
+    private func addExport(to registry: LimitRegistry, _ exporters: AgentExporters) {
+        let waiting = Limit(
+            "export.waitingByteLimit",
+            unit: "bytes",
+            value: limits.exportWaitingByteLimit,
+            reason: "Of log text, and of spans, for a collector; what comes after is dropped."
+        )
+        registry.add(waiting) { exporters.all.reduce(0) { $0 + $1.overflowCount } }
+    }
 
     private func addPlugins(to registry: LimitRegistry, _ agent: Agent) {
         let plugins = agent.plugins

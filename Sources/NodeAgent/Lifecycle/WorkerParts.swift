@@ -19,10 +19,12 @@ struct WorkerParts: Sendable {
     /// Makes workers; they do nothing until the pool starts.
     ///
     /// - Parameters:
+    ///   - telemetry: what they tell of exchanges, besides the access log's file.
     ///   - blockMade: hears of blocks that plugins made, on the worker's thread.
     init(
         _ configuration: AgentConfiguration,
         _ limits: AgentLimits,
+        telemetry: EngineTelemetry = EngineTelemetry(),
         blockMade: @escaping @Sendable (Block) -> Void
     ) throws(Errno) {
         var relays: [LoopBound<TCPRelay>] = []
@@ -34,6 +36,7 @@ struct WorkerParts: Sendable {
             count: configuration.workerCount,
             limits: limits.engine,
             accessLog: WorkerParts.logPath(configuration.accessLog),
+            telemetry: telemetry,
             seed: UInt64.random(in: 0 ... .max)
         ) { worker in
             let relay = TCPRelay(

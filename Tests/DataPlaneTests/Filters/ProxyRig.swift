@@ -39,11 +39,20 @@ final class ProxyRig {
         _ filters: [Filter] = [],
         limits: EngineLimits = EngineLimits(),
         seed: UInt64 = 1,
-        log: LogRing? = nil
+        log: LogRing? = nil,
+        logFormat: LogFormat? = nil,
+        tracing: TraceConfiguration? = nil
     ) throws {
         network = SimulatedNetwork(seed: seed)
         loop = try EventLoop(network: Network(simulation: network))
-        proxy = HTTPProxy(loop: loop, limits: limits, seed: seed, log: log)
+        proxy = HTTPProxy(
+            loop: loop,
+            limits: limits,
+            seed: seed,
+            log: log,
+            logFormat: logFormat,
+            tracing: tracing
+        )
         acceptor = Acceptor(loop: loop)
         sink = Sink(proxy: proxy)
         backend = network.listen(on: ProxyRig.endpoint)

@@ -42,6 +42,16 @@ extension LimitCase {
             rig.peers.answers()
             try rig.request("GET /\(path) HTTP/1.1\r\nhost: a.test\r\n\r\n", expecting: 200)
         },
+        LimitCase(
+            name: "export.waitingByteLimit",
+            tighten: { $0.exportWaitingByteLimit = 10 },
+            configure: { configuration, _ in
+                configuration.accessLogCollector = OTLPEndpoint("http://127.0.0.1:1")
+            }
+        ) { rig in
+            rig.peers.answers()
+            try rig.request("GET / HTTP/1.1\r\nhost: a.test\r\n\r\n", expecting: 200)
+        },
         LimitCase(name: "log.repeatMax") { rig in
             for _ in 0...5 { rig.agent.logger.warning("the same") }
         },

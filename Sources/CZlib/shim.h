@@ -1,0 +1,3 @@
+/* zlib for Swift: the header alone. */
+#pragma once
+#include <zlib.h>

@@ -1,0 +1,3 @@
+/* Zstandard for Swift: the header alone. */
+#pragma once
+#include <zstd.h>

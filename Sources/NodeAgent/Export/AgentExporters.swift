@@ -1,0 +1,48 @@
+import DataPlane
+import LinuxSystem
+import Telemetry
+
+/// The exporters that a node's configuration asks for.
+struct AgentExporters: Sendable {
+    /// Streams that all exporters have at once.
+    private static let streamMax = 16
+
+    /// Of the access log's lines.
+    let logs: OTLPExporter?
+    /// Of finished spans.
+    let traces: OTLPExporter?
+
+    /// Makes them; they send nothing until they run.
+    init(_ configuration: AgentConfiguration, _ limits: AgentLimits, on control: EventLoop) {
+        let host = LoopBound(
+            StreamHost(loop: control, streamMax: AgentExporters.streamMax),
+            to: control
+        )
+        let make = { (signal: OTLPSignal, endpoint: OTLPEndpoint?) in
+            endpoint.map {
+                OTLPExporter(
+                    signal,
+                    to: $0,
+                    node: configuration.nodeName,
+                    host: host,
+                    waitingByteLimit: limits.exportWaitingByteLimit
+                )
+            }
+        }
+        logs = make(.logs, configuration.accessLogCollector)
+        traces = make(.traces, configuration.tracing?.collector)
+    }
+
+    /// Those there are.
+    var all: [OTLPExporter] { [logs, traces].compactMap(\.self) }
+
+    /// What workers hand them.
+    func telemetry(_ configuration: AgentConfiguration) -> EngineTelemetry {
+        var telemetry = EngineTelemetry()
+        telemetry.logFormat = configuration.accessLogFormat
+        if let logs { telemetry.lines = { logs.put($0) } }
+        if let traces { telemetry.spans = { traces.put($0) } }
+        telemetry.samplesPerMillion = configuration.tracing?.samplesPerMillion ?? 0
+        return telemetry
+    }
+}

@@ -1,0 +1,170 @@
+import Addressing
+import Discovery
+import LinuxSystem
+import MeshModel
+import TestSupport
+import Testing
+
+@testable import NodeAgent
+
+/// Log lines and spans through a running agent to a collector.
+@Suite(.serialized, .timeLimit(.minutes(2))) struct ExportTests {
+    /// Answers every GET, notes every POST as a line of path and body; refuses the first POST of
+    /// each path.
+    private static let peer = """
+        import http.server, json, sys
+        seen = set()
+        class Peer(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            def log_message(self, *parts): pass
+            def answer(self, status, body):
+                self.send_response(status)
+                self.send_header("content-length", str(len(body)))
+                self.send_header("x-trace", self.headers.get("traceparent") or "none")
+                self.end_headers()
+                self.wfile.write(body)
+            def do_GET(self): self.answer(200, b"ok")
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["content-length"]))
+                if self.path not in seen:
+                    seen.add(self.path)
+                    return self.answer(503, b"")
+                value = json.loads(body)
+                assert self.headers["content-type"] == "application/json"
+                with open(sys.argv[1], "a") as notes:
+                    notes.write(json.dumps({"path": self.path, "body": value}) + "\\n")
+                self.answer(200, b"{}")
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Peer)
+        with open(sys.argv[2], "w") as port: port.write(str(server.server_port))
+        server.serve_forever()
+        """
+
+    private func manifests(_ port: UInt16, _ backend: String) -> String {
+        """
+        apiVersion: gateway.networking.k8s.io/v1
+        kind: GatewayClass
+        metadata: { name: martlet }
+        spec: { controllerName: martlet.mesh/node-agent }
+        ---
+        apiVersion: gateway.networking.k8s.io/v1
+        kind: Gateway
+        metadata: { name: edge, namespace: shop }
+        spec:
+          gatewayClassName: martlet
+          addresses: [{ value: 127.0.0.1 }]
+          listeners: [{ name: web, port: \(port), protocol: HTTP }]
+        ---
+        apiVersion: v1
+        kind: Service
+        metadata: { name: here, namespace: shop }
+        spec: { clusterIP: 10.96.0.9, ports: [{ port: 80 }] }
+        ---
+        apiVersion: discovery.k8s.io/v1
+        kind: EndpointSlice
+        metadata: { name: here-1, namespace: shop, labels: { kubernetes.io/service-name: here } }
+        addressType: IPv4
+        ports: [{ port: \(backend) }]
+        endpoints: [{ addresses: [127.0.0.1], conditions: { ready: true } }]
+        ---
+        apiVersion: gateway.networking.k8s.io/v1
+        kind: HTTPRoute
+        metadata: { name: all, namespace: shop }
+        spec:
+          parentRefs: [{ name: edge }]
+          rules: [{ backendRefs: [{ name: here, port: 80 }] }]
+        """
+    }
+
+    private func notes(_ agent: AgentProcess, _ path: String) -> [JSONValue] {
+        let text = (try? FileSystem.readText("\(agent.directory)/notes")) ?? ""
+        return text.split(separator: "\n").compactMap { JSONText.parse(String($0)) }
+            .filter { $0["path"]?.text == path }
+            .compactMap { $0["body"] }
+    }
+
+    @Test func linesAndSpansReachACollectorThatFailedOnce() throws {
+        let agent = try AgentProcess()
+        defer { agent.remove() }
+        try agent.write("peer.py", ExportTests.peer)
+        let (notesPath, portPath) = ("\(agent.directory)/notes", "\(agent.directory)/port")
+        let peer = Command.run(
+            "/usr/bin/python3 \(agent.directory)/peer.py \(notesPath) \(portPath) "
+                + ">/dev/null 2>&1 & echo $!"
+        ).output.filter(\.isNumber)
+        defer { _ = Command.run("kill \(peer)") }
+        #expect(agent.waits { (try? FileSystem.readText(portPath))?.isEmpty == false })
+        let backend = try FileSystem.readText(portPath)
+        let probe = try Socket.listen(on: SocketAddress(.loopbackIPv4, 0))
+        let port = try Socket.localAddress(of: probe.rawValue).port
+        _ = consume probe
+        try agent.write("manifests/all.yaml", manifests(port, backend))
+        let configuration = """
+            node: { name: \(agent.node), addresses: [127.0.0.1] }
+            sources: { manifests: manifests }
+            workers: 1
+            capture: { enabled: false }
+            ingress:
+              accessLog: "\(agent.directory)/access.log"
+              accessLogFormat: '%REQ(:METHOD)% "%REQ(:PATH)%" %RESPONSE_CODE% %TRACE_ID%'
+              accessLogCollector: "http://127.0.0.1:\(backend)"
+            tracing: { otlp: "http://127.0.0.1:\(backend)", samplePercent: 100 }
+            status: { listen: "127.0.0.1:0" }
+            """
+        let pid = try #require(try agent.start(configuration))
+        defer { _ = agent.stop(pid) }
+        let answer = Command.run("curl -s -m 5 -D - http://127.0.0.1:\(port)/a?b=c").output
+        #expect(answer.contains("200 OK") && answer.contains("x-trace: 00-"), "\(answer)")
+        #expect(agent.waits { !notes(agent, "/v1/logs").isEmpty })
+        #expect(agent.waits { !notes(agent, "/v1/traces").isEmpty })
+        let line = (try? FileSystem.readText("\(agent.directory)/access.log")) ?? ""
+        #expect(line.hasPrefix("GET \"/a?b=c\" 200 ") && line.hasSuffix("\n"), "\(line)")
+        let logs = try #require(notes(agent, "/v1/logs").first)
+        let record = logs["resourceLogs"]?.elements.first?["scopeLogs"]?.elements.first?[
+            "logRecords"
+        ]
+        #expect(record?.elements.first?["body"]?["stringValue"]?.text == String(line.dropLast()))
+        let traces = try #require(notes(agent, "/v1/traces").first)
+        let resource = try #require(traces["resourceSpans"]?.elements.first)
+        #expect(resource["resource"]?["attributes"]?.elements.count == 2)
+        let span = resource["scopeSpans"]?.elements.first?["spans"]?.elements.first
+        let traceID = try #require(span?["traceId"]?.text)
+        #expect(traceID.utf8.count == 32 && line.contains(traceID) && answer.contains(traceID))
+        #expect(
+            agent.waits { agent.ask("/metrics").contains("martlet_otlp_logs_exported_total 1") }
+        )
+        #expect(agent.ask("/metrics").contains("martlet_otlp_traces_failures_total 1"))
+    }
+
+    @Test(arguments: [
+        ("ingress: { accessLogFormat: '%FOO%' }", "ingress.accessLogFormat: expected an operator"),
+        (
+            "ingress: { accessLogCollector: 'ftp://x' }",
+            "ingress.accessLogCollector: expected http://"
+        ),
+        ("tracing: { samplePercent: 1 }", "tracing: expected otlp: http://"),
+        ("tracing: { otlp: 'https://c' }", "tracing.otlp: expected http://"),
+        (
+            "tracing: { otlp: 'http://c', samplePercent: 101 }",
+            "tracing.samplePercent: expected a number"
+        ),
+        ("tracing: { otlp: 'http://c', more: 1 }", "tracing.more: "),
+    ])
+    func whatCannotBeFollowedIsRefusedWithItsLine(_ section: String, _ reason: String) throws {
+        let reader = ConfigurationReader(path: "a.yaml", hostName: "h", defaultWorkerCount: 1)
+        let text = "sources: { manifests: m }\n\(section)"
+        #expect {
+            try reader.read(Array(text.utf8), overrides: ConfigurationOverrides())
+        } throws: { error in
+            let faults = (error as? ConfigurationReader.Refusal)?.faults.map(\.description) ?? []
+            return faults.count == 1 && faults[0].hasPrefix("a.yaml:2: \(reason)")
+        }
+    }
+
+    @Test func theCollectorsPortIsThatOfTheProtocolUnlessGiven() {
+        #expect(OTLPEndpoint("http://c")?.authority == "c:4318")
+        #expect(OTLPEndpoint("http://[::1]/p")?.authority == "[::1]:4318")
+        #expect(OTLPEndpoint("http://[::1]:80/p")?.authority == "[::1]:80")
+        #expect(OTLPEndpoint("http://c:9/p")?.basePath == "/p")
+        #expect(OTLPEndpoint("https://c") == nil)
+    }
+}
