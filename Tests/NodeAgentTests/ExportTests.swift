@@ -91,7 +91,7 @@ import Testing
             "/usr/bin/python3 \(agent.directory)/peer.py \(notesPath) \(portPath) "
                 + ">/dev/null 2>&1 & echo $!"
         ).output.filter(\.isNumber)
-        defer { _ = Command.run("kill \(peer)") }
+        defer { _ = Command.run("kill -9 \(peer)") }
         #expect(agent.waits { (try? FileSystem.readText(portPath))?.isEmpty == false })
         let backend = try FileSystem.readText(portPath)
         let probe = try Socket.listen(on: SocketAddress(.loopbackIPv4, 0))
