@@ -43,6 +43,23 @@ import Testing
         #expect(missing.isEmpty, "\n\(missing.joined(separator: "\n"))")
     }
 
+    /// Two names for one bit of an option set would each say what the other means.
+    @Test func noBitOfAnOptionSetIsNamedTwice() throws {
+        for source in try Repository.sources(below: "Sources") {
+            var names: [String: Substring] = [:]
+            for line in source.code {
+                let words = line.split(separator: " ")
+                guard let at = words.firstIndex(of: "static"), words.count > at + 5,
+                    words[at + 1] == "let", words[at + 4].hasSuffix("(rawValue:"),
+                    line.contains("1 << ")
+                else { continue }
+                let value = words[(at + 4)...].joined(separator: " ")
+                let taken = names.updateValue(words[at + 2], forKey: value)
+                #expect(taken == nil, "\(source.path): \(value) is \(words[at + 2]) as well")
+            }
+        }
+    }
+
     private func list(_ findings: [Finding]) -> String {
         "\n" + findings.map(\.description).joined(separator: "\n")
     }

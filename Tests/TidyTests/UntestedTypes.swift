@@ -11,6 +11,7 @@ enum UntestedTypes {
         "at the edge, driven by TunnelTests, PathFormTests, ForwardingTests and ListenerLimitTests": [
             "ConnectionTally", "EdgeRow", "ForwardedAddress", "PathShape", "Tunnel",
         ],
+        "inside tries, driven by RetryTests and TimeoutTests": ["GRPCTimeout", "TryRow"],
         "inside an HTTP/2 connection, driven by HTTP2ConnectionTests": [
             "HTTP2Connection", "HTTP2EntryRow",
         ],

@@ -50,7 +50,7 @@ package struct Connection: BitwiseCopyable {
         /// Its entry point bounds its age.
         static let ages = Flags(rawValue: 1 << 20)
         /// Counted in the worker's tally by entry point and source.
-        static let tallied = Flags(rawValue: 1 << 26)
+        static let tallied = Flags(rawValue: 1 << 21)
         /// The sending direction has been ended, the other goes on.
         static let sendEnded = Flags(rawValue: 1 << 27)
         /// Counted among its endpoint's and its cluster's connections.

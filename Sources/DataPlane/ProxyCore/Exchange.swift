@@ -95,9 +95,9 @@ package struct Exchange: BitwiseCopyable {
         /// Its last response operation tells the client of its tie to the endpoint.
         static let tellsAffinity = Flags(rawValue: 1 << 30)
         /// The response said a status of gRPC: `grpcStatus`.
-        static let grpc = Flags(rawValue: 1 << 26)
+        static let grpc = Flags(rawValue: 1 << 18)
         /// A span of it is written when it ends.
-        static let traced = Flags(rawValue: 1 << 27)
+        static let traced = Flags(rawValue: 1 << 19)
     }
 
     var downstream: ConnectionHandle
