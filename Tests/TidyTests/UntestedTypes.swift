@@ -8,9 +8,10 @@ enum UntestedTypes {
         "inside the choice of endpoints, driven by BalancingTests and its like": [
             "BalancingRow", "EndpointChoice", "EndpointVitals", "WaitingLine",
         ],
-        "at the edge, driven by TunnelTests, PathFormTests, ForwardingTests and ListenerLimitTests": [
-            "ConnectionTally", "EdgeRow", "ForwardedAddress", "PathShape", "Tunnel",
-        ],
+        "at the edge, driven by TunnelTests, PathFormTests, ForwardingTests and ListenerLimitTests":
+            [
+                "ConnectionTally", "EdgeRow", "ForwardedAddress", "PathShape", "Tunnel",
+            ],
         "inside tries, driven by RetryTests and TimeoutTests": ["GRPCTimeout", "TryRow"],
         "inside an HTTP/2 connection, driven by HTTP2ConnectionTests": [
             "HTTP2Connection", "HTTP2EntryRow",
