@@ -100,10 +100,8 @@ extension HTTPProxy {
         for index in fields.indices where fields[index].id == .te {
             let value = fields[index].valueRange
             var start = value.lowerBound
-            for at in value.lowerBound...value.upperBound {
-                guard at == value.upperBound || !ByteScan.isToken(bytes.byte(at: at)) else {
-                    continue
-                }
+            for at in value.lowerBound...value.upperBound
+            where at == value.upperBound || !ByteScan.isToken(bytes.byte(at: at)) {
                 if bytes.equalsIgnoringCase(start, at - start, "trailers") { return true }
                 start = at + 1
             }
