@@ -20,6 +20,8 @@ final class SocketRig {
     private var outputs: [Int32: [UInt8]] = [:]
     /// Connections to the endpoint, oldest first.
     private(set) var upstreams: [Int32] = []
+    /// Peers that are not read for now.
+    var unread: Set<Int32> = []
     /// Peers whose connection the proxy has ended or reset.
     private(set) var ended: Set<Int32> = []
     /// What the endpoint answers to a request's head; nothing until it is set.
@@ -44,13 +46,16 @@ final class SocketRig {
         }
     }
 
-    /// - Parameter endpoint: where requests go to; `nil` for the rig's own endpoint.
+    /// - Parameters:
+    ///   - endpoint: where requests go to; `nil` for the rig's own endpoint.
+    ///   - abuse: hears of protocol abuse.
     init(
         limits: EngineLimits = EngineLimits(),
         tls: TLSHostTable? = nil,
         hosts: [(pattern: HostPattern, listener: Int32)] = [(.any, 0)],
         endpoint: SocketAddress? = nil,
-        settings: ListenerSettings = ListenerSettings()
+        settings: ListenerSettings = ListenerSettings(),
+        listener abuse: Filter? = nil
     ) throws {
         loop = try EventLoop()
         proxy = HTTPProxy(loop: loop, limits: limits, seed: 1)
@@ -61,7 +66,7 @@ final class SocketRig {
         let listener = try Socket.listen(on: SocketAddress(.loopbackIPv4, 0))
         front = try Socket.localAddress(of: listener.rawValue)
         _ = try acceptor.add(listener, port: 0, isShared: false, sink: sink)
-        try install(hosts, endpoint, settings)
+        try install(hosts, endpoint, settings, abuse)
     }
 
     deinit {
@@ -74,7 +79,8 @@ final class SocketRig {
     private func install(
         _ hosts: [(pattern: HostPattern, listener: Int32)],
         _ given: SocketAddress?,
-        _ settings: ListenerSettings
+        _ settings: ListenerSettings,
+        _ abuse: Filter?
     ) throws {
         var slots = EngineSlots()
         slots.begin()
@@ -104,10 +110,12 @@ final class SocketRig {
                 )
             },
             listener: 0,
-            settings: settings
+            settings: settings,
+            abuseChain: abuse == nil ? -1 : 0
         )
         configuration.listenerNames[0] = "ns/gateway/http"
-        proxy.install(RoutingView(version: 1, configuration))
+        let chains = abuse.map { [FilterChain([$0])] } ?? []
+        proxy.install(RoutingView(version: 1, configuration), chains: chains)
     }
 
     // MARK: Driving
@@ -156,7 +164,7 @@ final class SocketRig {
             upstreams.append(fd)
             inputs[fd] = []
         }
-        for fd in inputs.keys where !ended.contains(fd) { receive(fd) }
+        for fd in inputs.keys where !ended.contains(fd) && !unread.contains(fd) { receive(fd) }
         for fd in upstreams where !ended.contains(fd) { serve(fd) }
     }
 
