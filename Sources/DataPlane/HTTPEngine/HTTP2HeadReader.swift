@@ -232,18 +232,22 @@ final class HTTP2HeadReader {
         let pseudo = state.pseudo
         guard !state.isMalformed, pseudo.methodLength > 0 else { return false }
         let span = text.bytes()
-        let isConnect = span.equalsIgnoringCase(pseudo.methodOffset, pseudo.methodLength, "CONNECT")
+        let method = HTTPMethod.identify(
+            span,
+            offset: pseudo.methodOffset,
+            count: pseudo.methodLength
+        )
         let authority =
             pseudo.authorityOffset..<(pseudo.authorityOffset + pseudo.authorityLength)
-        if isConnect && pseudo.protocolLength == 0 {
+        if method == .connect && pseudo.protocolLength == 0 {
             return RequestLine.isAuthority(span, authority, mayBeEmpty: false)
         }
         guard pseudo.hasScheme, pseudo.pathLength > 0,
             RequestLine.isAuthority(span, authority, mayBeEmpty: true)
         else { return false }
         if span.byte(at: pseudo.pathOffset) == UInt8(ascii: "/") { return hasPlainPath(span) }
-        return pseudo.pathLength == 1 && span.byte(at: pseudo.pathOffset) == UInt8(ascii: "*")
-            && span.equalsIgnoringCase(pseudo.methodOffset, pseudo.methodLength, "OPTIONS")
+        return method == .options && pseudo.pathLength == 1
+            && span.byte(at: pseudo.pathOffset) == UInt8(ascii: "*")
     }
 
     private func hasPlainPath(_ span: RawSpan) -> Bool {

@@ -48,14 +48,6 @@ enum HTTP2Callbacks {
             unsafe session.frameBegan(header.pointee.type, stream: header.pointee.stream_id)
             return verdict(session)
         }
-        unsafe nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks) {
-            _,
-            _,
-            _,
-            user in
-            unsafe session(user)?.invalidFrameReceived()
-            return 0
-        }
         unsafe nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, http2Frame)
         unsafe nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, http2Sent)
         unsafe nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, http2Data)
@@ -130,10 +122,14 @@ private func http2Sent(
 ) -> Int32 {
     guard let frame = unsafe frame, let session = unsafe session(user) else { return 0 }
     let header = unsafe frame.pointee.hd
-    guard header.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0 else { return 0 }
+    let ends = header.flags & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0
     switch UInt32(header.type) {
-    case NGHTTP2_HEADERS.rawValue, NGHTTP2_DATA.rawValue:
+    case NGHTTP2_HEADERS.rawValue where ends, NGHTTP2_DATA.rawValue where ends:
         session.responseSent(stream: header.stream_id)
+    case NGHTTP2_RST_STREAM.rawValue:
+        unsafe session.resetSent(frame.pointee.rst_stream.error_code)
+    case NGHTTP2_GOAWAY.rawValue:
+        if unsafe frame.pointee.goaway.error_code != 0 { session.errorSent() }
     default: break
     }
     return 0

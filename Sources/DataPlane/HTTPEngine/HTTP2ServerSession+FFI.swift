@@ -27,6 +27,8 @@ import CNghttp2
     private(set) var frameCount: UInt32 = 0
     /// Whether a header list has come in part.
     var isWithinHead: Bool { partial != nil }
+    /// Whether the client was told of an error of the whole connection.
+    private(set) var hasFailed = false
     /// Whether the client has answered the PING that was sent with the notice of the end.
     private(set) var hasAnsweredNotice = false
 
@@ -233,7 +235,6 @@ import CNghttp2
         }
         guard reader.isRequest, allowsProtocol else {
             reset(stream: stream, .protocolError)
-            resetReceived()
             return
         }
         reader.joinCookies()
@@ -268,7 +269,6 @@ import CNghttp2
             owner.http2TrailersRefused(self, stream: stream)
         } else if reader.isMalformed {
             reset(stream: stream, .protocolError)
-            resetReceived()
         } else {
             owner.http2RequestTrailers(self, stream: stream, reader.usedBytes, reader.fields)
             owner.http2RequestEnded(self, stream: stream)
@@ -293,8 +293,7 @@ import CNghttp2
             becomeAbusive(past: budget.continuationCounted())
             return
         case NGHTTP2_HEADERS.rawValue: headersBegan(stream: stream)
-        case 0..<NGHTTP2_CONTINUATION.rawValue: break
-        default: controlFrameReceived()
+        default: break
         }
         isInBlock = false
     }
@@ -326,11 +325,21 @@ import CNghttp2
 
     func resetReceived() { becomeAbusive(past: budget.resetCounted()) }
 
-    /// A frame that makes nghttp2 reset its stream: as costly as a reset of the client's own
-    /// (CVE-2025-8671).
-    func invalidFrameReceived() { resetReceived() }
+    /// A stream was reset for what the client did, which is as costly as a reset of the client's
+    /// own (CVE-2025-8671).
+    func resetSent(_ code: UInt32) {
+        switch HTTP2ErrorCode(rawValue: code) {
+        case .protocolError, .flowControlError, .streamClosed, .frameSizeError, .refusedStream:
+            resetReceived()
+        case .noError, .internalError, .cancel, .connectError, .enhanceYourCalm, .http11Required,
+            nil:
+            break
+        }
+    }
 
     func controlFrameReceived() { becomeAbusive(past: budget.controlFrameCounted()) }
+
+    func errorSent() { hasFailed = true }
 
     func frameReceived() { frameCount &+= 1 }
 
@@ -369,6 +378,9 @@ enum HTTP2ErrorCode: UInt32 {
     case noError = 0
     case protocolError = 1
     case internalError = 2
+    case flowControlError = 3
+    case streamClosed = 5
+    case frameSizeError = 6
     case refusedStream = 7
     case cancel = 8
     case connectError = 10

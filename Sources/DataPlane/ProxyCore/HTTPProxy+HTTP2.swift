@@ -77,17 +77,24 @@ extension HTTPProxy {
         connections[handle].exchangeCount &+= 1
         let goesOn = connection.session.receive(bytes, nowNanoseconds: loop.nowNanoseconds)
         guard connections.contains(handle) else { return }
-        guard goesOn else {
-            counters.count(.protocolErrors)
-            noteProtocolAbuse(handle)
-            collectHTTP2(handle)
-            closeHTTP2(handle)
-            return
-        }
-        advanceEnd(handle, connection)
+        if goesOn { advanceEnd(handle, connection) }
         collectHTTP2(handle)
         guard connections.contains(handle) else { return }
-        if connection.session.isFinished { closeHTTP2(handle) }
+        if !goesOn || connection.session.isAbusive || connection.session.hasFailed {
+            endAbuse(handle)
+        } else if connection.session.isFinished {
+            closeHTTP2(handle)
+        }
+    }
+
+    /// Closes a connection whose client was told of an error, and reports it.
+    private func endAbuse(_ handle: ConnectionHandle) {
+        guard connections[handle].flags.isDisjoint(with: [.discards, .closesWhenSent]) else {
+            return
+        }
+        counters.count(.protocolErrors)
+        noteProtocolAbuse(handle)
+        closeHTTP2(handle)
     }
 
     /// Gives up what is in hand and closes, once what was collected has been sent.
@@ -123,6 +130,7 @@ extension HTTPProxy {
         guard connections[handle].flags.contains(.collects) else { return }
         connections[handle].flags.remove(.collects)
         collectHTTP2(handle)
+        if let connection = http2(handle), connection.session.isAbusive { endAbuse(handle) }
     }
 
     /// Gives up every exchange of a connection that is gone.

@@ -1,3 +1,5 @@
+import Testing
+
 /// One case of the conformance corpus: what a client sends, and what must come of it.
 struct ConformanceCase: CustomTestStringConvertible, Sendable {
     /// What must come of it.

@@ -139,7 +139,7 @@ extension ConformanceCorpus {
         ConformanceCase(
             "5.1",
             "DATA on a half-closed stream",
-            .stream(1, .streamClosed),
+            .connection(.streamClosed),
             Wire.request(1, [("x-held", "1")]),
             Wire.data(1, 1)
         ),
