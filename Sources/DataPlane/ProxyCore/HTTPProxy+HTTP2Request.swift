@@ -25,7 +25,9 @@ extension HTTPProxy: HTTP2SessionOwner {
         )
         for index in fields.indices { table[index] = fields[index] }
         var head = requestHead(bytes, fields, pseudo, endStream)
-        if !endStream && session.announcesTrailers { head.framing = .chunked }
+        if !endStream && session.announcesTrailers && head.tunnel == .none {
+            head.framing = .chunked
+        }
         guard let exchange = openExchange(handle, block, head) else {
             session.reset(stream: stream, .refusedStream)
             return
@@ -40,15 +42,16 @@ extension HTTPProxy: HTTP2SessionOwner {
         )
         if isTooOld(handle) { announceEnd(handle, connection) }
         if endStream { exchanges[exchange].flags.insert(.requestEnded) }
-        guard head.method != .trace else {
+        if head.method == .trace {
             refuseMethod(exchange)
-            return
+        } else if pseudo.protocolLength > 0 && head.tunnel == .none {
+            // RFC 8441 says nothing of protocols unknown; RFC 9220 section 3 says 501.
+            fail(exchange, status: 501, .noRoute)
+        } else if head.method == .options && bytes.hasText("*", head.pathRange) {
+            startWithoutPath(exchange, .asterisk)
+        } else {
+            start(exchange)
         }
-        guard head.method != .connect else {
-            fail(exchange, status: 405, .noRoute)
-            return
-        }
-        start(exchange)
     }
 
     func http2HeadRefused(_ session: HTTP2ServerSession, stream: Int32, status: UInt16) {
@@ -84,12 +87,28 @@ extension HTTPProxy: HTTP2SessionOwner {
         head.fieldCount = Int32(fields.count)
         head.byteCount = Int32(bytes.byteCount)
         for index in fields.indices { head.present.insert(fields[index].id) }
-        if let length = pseudo.contentLength {
+        head.tunnel = http2Tunnel(bytes, head.method, pseudo)
+        if head.tunnel != .none {
+            // What comes is no body: it waits for the endpoint's agreement.
+            head.framing = .none
+        } else if let length = pseudo.contentLength {
             head.framing = length == 0 && endStream ? .none : .length(length)
         } else {
             head.framing = endStream ? .none : .chunked
         }
         return head
+    }
+
+    /// What a request asks its stream to become: a protocol other than WebSocket is none.
+    private func http2Tunnel(
+        _ bytes: RawSpan,
+        _ method: HTTPMethod,
+        _ pseudo: HTTP2Pseudo
+    ) -> Tunnel {
+        guard method == .connect else { return .none }
+        guard pseudo.protocolLength > 0 else { return .connect }
+        let range = pseudo.protocolOffset..<pseudo.protocolOffset + pseudo.protocolLength
+        return bytes.hasText("websocket", range) ? .extendedConnect : .none
     }
 
     func http2RequestData(_ session: HTTP2ServerSession, stream: Int32, _ bytes: RawSpan) {

@@ -139,6 +139,10 @@ extension HTTPProxy {
             beginTunnel(handle, exchange, head, bytes)
             return head.headByteCount
         }
+        guard !isMistakable(exchange, status: head.status) else {
+            fail(exchange, status: 502, .upstreamProtocolError)
+            return 0
+        }
         guard head.isInterim else {
             beginResponse(handle, exchange, head, bytes, at: start)
             return head.headByteCount

@@ -100,6 +100,13 @@ extension HTTPProxy {
         }
     }
 
+    /// Whether a plain answer would tell a client of HTTP/2 that its tunnel is made (RFC 8441 section
+    /// 5): an endpoint agrees by 101 alone.
+    @inline(__always)
+    func isMistakable(_ exchange: ExchangeHandle, status: UInt16) -> Bool {
+        exchanges[exchange].head.tunnel == .extendedConnect && (200..<300).contains(status)
+    }
+
     /// The endpoint has switched protocols: tells the client, and passes bytes from here on.
     func beginTunnel(
         _ upstream: ConnectionHandle,

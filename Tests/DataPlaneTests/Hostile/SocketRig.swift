@@ -110,8 +110,8 @@ final class SocketRig {
                 )
             },
             listener: 0,
-            settings: settings,
-            abuseChain: abuse == nil ? -1 : 0
+            abuseChain: abuse == nil ? -1 : 0,
+            settings: settings
         )
         configuration.listenerNames[0] = "ns/gateway/http"
         let chains = abuse.map { [FilterChain([$0])] } ?? []
