@@ -248,7 +248,7 @@ package actor EngineAssembler {
             return
         }
         names.clusters[id] = slot
-        let usable = cluster.usableEndpoints
+        let usable = reachableEndpoints(of: cluster)
         var endpoints: [EngineEndpoint] = []
         var places: [EndpointPlace] = []
         for endpoint in usable {
@@ -276,6 +276,14 @@ package actor EngineAssembler {
         tables[id] = engineCluster.table
         self.endpoints[id] = engineCluster.endpoints
         configuration.clusters[slot] = engineCluster
+    }
+
+    /// The endpoints that requests may go to. What is to be encrypted never goes in cleartext: where
+    /// TLS is asked for there are none.
+    private func reachableEndpoints(of cluster: Cluster) -> [Endpoint] {
+        guard cluster.settings.tls != nil else { return cluster.usableEndpoints }
+        faults.append("cluster \(cluster.id): TLS is asked for, endpoints are spoken to without")
+        return []
     }
 
     private func add(
