@@ -53,6 +53,10 @@ package struct Connection: BitwiseCopyable {
         static let tallied = Flags(rawValue: 1 << 21)
         /// The sending direction has been ended, the other goes on.
         static let sendEnded = Flags(rawValue: 1 << 27)
+        /// Its exchanges are in `UpstreamStreams`: it is not, or not yet, one of HTTP/1.1.
+        static let multiplexed = Flags(rawValue: 1 << 30)
+        /// A TLS handshake with an endpoint is under way.
+        static let securing = Flags(rawValue: 1 << 29)
         /// Counted among its endpoint's and its cluster's connections.
         static let counted = Flags(rawValue: 1 << 28)
         /// A TLS handshake is in hand.
@@ -68,7 +72,8 @@ package struct Connection: BitwiseCopyable {
     var flags: Flags = []
     /// The network namespace its exchanges connect from, a descriptor; -1 for the node's own.
     var origin: Int32 = -1
-    /// The entry point it came in by; -1 upstream.
+    /// The entry point it came in by; upstream the number of its `UpstreamTransport`, -1 for
+    /// HTTP/1.1 in cleartext.
     var entry: Int32 = -1
     var peer: SocketAddress
     var local: SocketAddress
@@ -97,6 +102,15 @@ package struct Connection: BitwiseCopyable {
     /// The number of the host table while the client's handshake is in hand, then the listener that
     /// its session is under; -1 for any and without TLS.
     var tlsListener: Int32 = -1
+}
+
+extension Connection {
+    /// The number of an upstream connection's `UpstreamTransport`; -1 for HTTP/1.1 in cleartext.
+    @inline(__always)
+    var transport: Int32 {
+        get { entry }
+        set { entry = newValue }
+    }
 }
 
 /// Follows one body of HTTP/1 as its bytes arrive (RFC 9112 section 6).

@@ -99,6 +99,8 @@ package struct EngineContribution: Sendable {
     package var entries: [String: Entry] = [:]
     /// Clusters that rules name.
     package var clusters: [ClusterID: Cluster] = [:]
+    /// The own certificates that clusters name.
+    package var certificates: [ObjectKey: Certificate] = [:]
     /// Where this node is among all.
     package var locality = EngineLocality()
 
@@ -120,6 +122,7 @@ package actor EngineAssembler {
     private var chainLists: [[PluginBinding]] = []
     private var chainIndexes: [[PluginBinding]: Int32] = [:]
     private var faults: [String] = []
+    private var transports = UpstreamTransportCompiler()
     private var tables: [ClusterID: ConsistentTable] = [:]
     private var endpoints: [ClusterID: [EngineEndpoint]] = [:]
 
@@ -148,6 +151,7 @@ package actor EngineAssembler {
         let lists = chainLists
         let factory = self.factory
         let number = version
+        let transports = configuration.clusters.values.compactMap(\.transport)
         let results = await pool.perform { worker in
             // Another part's update may have overtaken this one; it holds this contribution as well.
             guard number > worker.proxy.viewVersion else { return true }
@@ -158,7 +162,8 @@ package actor EngineAssembler {
             )
             worker.proxy.install(
                 RoutingView(version: number, configuration),
-                chains: chains
+                chains: chains,
+                transports: transports
             )
             return true
         }
@@ -217,9 +222,10 @@ package actor EngineAssembler {
         chainIndexes = [:]
         slots.begin()
         routeRows.begin()
+        transports.begin()
         for contribution in contributions.values {
             for (id, cluster) in contribution.clusters {
-                add(cluster, id, contribution.locality, &configuration)
+                add(cluster, id, contribution, &configuration)
             }
         }
         for contribution in contributions.values {
@@ -227,6 +233,7 @@ package actor EngineAssembler {
         }
         slots.sweep()
         routeRows.sweep()
+        transports.sweep()
         tables = tables.filter { names.clusters[$0.key] != nil }
         endpoints = endpoints.filter { names.clusters[$0.key] != nil }
         if names.unlistedCount > 0 {
@@ -240,7 +247,7 @@ package actor EngineAssembler {
     private func add(
         _ cluster: Cluster,
         _ id: ClusterID,
-        _ locality: EngineLocality,
+        _ contribution: EngineContribution,
         _ configuration: inout EngineConfiguration
     ) {
         guard let slot = slots.cluster(id) else {
@@ -265,14 +272,20 @@ package actor EngineAssembler {
         if endpoints.count < usable.count {
             faults.append("cluster \(id): more than \(pool.limits.endpointMax) endpoints in all")
         }
-        let engineCluster = EngineCluster(
+        var engineCluster = EngineCluster(
             name: id.description,
             settings: cluster.settings,
             endpoints: endpoints,
             places: places,
-            locality: locality,
+            locality: contribution.locality,
             reusing: tables[id]
         )
+        engineCluster.transport = transports.transport(
+            cluster.settings,
+            cluster.appProtocol,
+            contribution.certificates
+        )
+        if let fault = engineCluster.transport?.fault { faults.append("cluster \(id): \(fault)") }
         tables[id] = engineCluster.table
         self.endpoints[id] = engineCluster.endpoints
         configuration.clusters[slot] = engineCluster

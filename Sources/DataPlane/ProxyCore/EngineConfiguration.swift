@@ -180,6 +180,8 @@ package struct EngineCluster: Sendable {
     package var name: String
     /// What its policies set.
     package var settings: BackendSettings
+    /// How its endpoints are spoken to; `nil` for HTTP/1.1 in cleartext.
+    package var transport: UpstreamTransport?
     /// Usable endpoints, in the order they are laid out.
     package let endpoints: [EngineEndpoint]
     /// What is known of each besides.

@@ -44,7 +44,11 @@ extension EngineContribution {
             let targets = rule.rule.backends.map(\.target) + rule.rule.mirrors.map(\.target)
             for target in targets {
                 guard case .cluster(let id) = target else { continue }
-                clusters[id] = snapshot.clusters[id] ?? Cluster(id: id)
+                let cluster = snapshot.clusters[id] ?? Cluster(id: id)
+                clusters[id] = cluster
+                if let key = cluster.settings.tls?.certificate {
+                    certificates[key] = snapshot.certificates[key]
+                }
             }
         }
     }

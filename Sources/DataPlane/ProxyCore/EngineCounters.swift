@@ -28,6 +28,8 @@ package enum EngineCounter: Int, CaseIterable, Sendable {
     case mirrors, mirrorsDropped, mirrorFailures, mirrorLimitHits, mirrorBodyLimitHits
     case listenerHeadLimitHits, listenerBodyLimitHits, listenerRequestLimitHits
     case listenerConnectionLimitHits, sourceConnectionLimitHits
+    case upstreamHTTP2Sessions, upstreamTLSHandshakes, upstreamTLSResumptions
+    case upstreamTLSErrors, upstreamCertificateErrors
 
     /// The Prometheus name; `nil` for the counter of a limit, which is shown under the limit's name.
     package var metricName: String? {
@@ -81,6 +83,11 @@ package enum EngineCounter: Int, CaseIterable, Sendable {
         case .listenerRequestLimitHits: "martlet_listener_request_limit_total"
         case .listenerConnectionLimitHits: "martlet_listener_connection_limit_total"
         case .sourceConnectionLimitHits: "martlet_listener_source_connection_limit_total"
+        case .upstreamHTTP2Sessions: "martlet_upstream_http2_sessions_total"
+        case .upstreamTLSHandshakes: "martlet_upstream_tls_handshakes_total"
+        case .upstreamTLSResumptions: "martlet_upstream_tls_resumptions_total"
+        case .upstreamTLSErrors: "martlet_upstream_tls_errors_total"
+        case .upstreamCertificateErrors: "martlet_upstream_certificate_errors_total"
         case .handshakeLimitHits, .handshakeTimeouts,
             .connectionLimitHits, .exchangeLimitHits, .bufferLimitHits, .poolLimitHits,
             .triesLimitHits, .discardLimitHits, .headLimitHits, .headerTimeouts, .idleTimeouts,

@@ -104,6 +104,8 @@ package struct Exchange: BitwiseCopyable {
     /// The HTTP/2 stream; 0 with HTTP/1.
     var stream: Int32 = 0
     var upstream = ConnectionHandle.none
+    /// Its row among the upstream connection's `UpstreamStreams`, from 1; 0 with HTTP/1.
+    var upstreamStream: Int32 = 0
     var flags: Flags = []
     /// Head bytes, field table and response operations.
     var block: BufferPool.Block

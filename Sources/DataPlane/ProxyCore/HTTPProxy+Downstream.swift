@@ -105,8 +105,7 @@ extension HTTPProxy {
         let isTunnel = exchanges[exchange].flags.contains(.tunnel)
         let isTimed = !isTunnel && !exchanges[exchange].flags.contains(.requestEnded)
         setDeadline(handle, isTimed ? timeouts.body : 0)
-        let upstream = exchanges[exchange].upstream
-        if connections.contains(upstream) { resumeReading(upstream) }
+        resumeResponse(exchange)
         if isTunnel { settleTunnel(exchange) }
     }
 

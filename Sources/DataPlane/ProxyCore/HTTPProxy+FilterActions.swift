@@ -251,7 +251,7 @@ extension HTTPProxy {
             if isEnded && !wasConcluded { endRequestBody(exchange) }
         }
         finishGathering()
-        guard exchanges.contains(exchange), !isBlocked(exchanges[exchange].upstream) else { return }
+        guard exchanges.contains(exchange), !isUpstreamBlocked(exchange) else { return }
         requestBodyDrained(exchange)
         let downstream = exchanges[exchange].downstream
         guard !isEnded, exchanges[exchange].stream == 0, connections.contains(downstream) else {
@@ -278,10 +278,7 @@ extension HTTPProxy {
             concludeResponse(exchange)
             return
         }
-        let upstream = exchanges[exchange].upstream
-        if connections.contains(upstream) && !isDownstreamBlocked(exchange) {
-            resumeReading(upstream)
-        }
+        if !isDownstreamBlocked(exchange) { resumeResponse(exchange) }
     }
 
     /// Lets nothing more follow from what filters do with an exchange.

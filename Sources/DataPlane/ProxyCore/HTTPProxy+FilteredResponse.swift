@@ -23,7 +23,7 @@ extension HTTPProxy {
             heldResponseEnded(exchange)
             return
         }
-        setDeadline(handle, timeouts.upstreamIdle)
+        if exchanges[exchange].upstreamStream == 0 { setDeadline(handle, timeouts.upstreamIdle) }
         advance(exchange, .response)
     }
 

@@ -129,7 +129,7 @@ extension HTTPProxy: HTTP2SessionOwner {
         let isPassed = flags.contains(.dispatched) && !flags.contains(.paused)
         if flags.contains(.awaitsRetry) { return }
         let isHeld = !isPassed && !flags.contains(.buffering)
-        if !(isHeld && !flags.contains(.local)) && !isBlocked(exchanges[exchange].upstream) {
+        if !(isHeld && !flags.contains(.local)) && !isUpstreamBlocked(exchange) {
             requestBodyDrained(exchange)
         }
     }

@@ -133,8 +133,7 @@ extension HTTPProxy {
             return .trailers(count)
         }
         if flags.contains(.responseEnded) { return .end(count) }
-        let upstream = exchanges[exchange].upstream
-        if connections.contains(upstream) { resumeReading(upstream) }
+        resumeResponse(exchange)
         return count > 0 ? .bytes(count) : .deferred
     }
 

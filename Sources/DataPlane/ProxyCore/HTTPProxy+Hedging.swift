@@ -76,10 +76,11 @@ extension HTTPProxy {
         exchanges[principal].upstreamStartNanoseconds = exchanges[hedge].upstreamStartNanoseconds
         exchanges[principal].flags.remove(.awaitsRetry)
         annexes[exchanges[principal].annex].tries.retryNanoseconds = 0
-        _ = unbind(hedge)
+        let isStream = exchanges[hedge].upstreamStream != 0
+        if isStream { handOverStream(hedge, to: principal) } else { _ = unbind(hedge) }
         endShadow(hedge)
         endHedges(principal)
-        bind(handle, to: principal)
+        if !isStream { bind(handle, to: principal) }
         counters.count(.hedgesWon)
         beginResponse(handle, principal, head, bytes, at: start)
     }

@@ -33,7 +33,10 @@ extension HTTPProxy {
         }
     }
 
-    func http2LimitReached(_ session: HTTP2ServerSession, _ limit: HTTP2Limit) {
+    func http2LimitReached(_ session: HTTP2ServerSession, _ limit: HTTP2Limit) { countLimit(limit) }
+
+    /// Counts a bound of HTTP/2 that a peer went past.
+    func countLimit(_ limit: HTTP2Limit) {
         switch limit {
         case .concurrentStreams: counters.count(.http2StreamLimitHits)
         case .headerListBytes: counters.count(.http2HeaderListLimitHits)

@@ -110,6 +110,9 @@ extension HTTPProxy {
     /// Bytes that a copy's endpoint has not taken yet.
     private func waitingByteCount(_ shadow: ExchangeHandle) -> Int {
         let upstream = exchanges[shadow].upstream
+        guard exchanges[shadow].upstreamStream == 0 else {
+            return streamBodyByteCount(shadow) + exchanges[shadow].requestBody.byteCount
+        }
         let queued = connections.contains(upstream) ? connections[upstream].output.byteCount : 0
         return queued + exchanges[shadow].requestBody.byteCount
     }

@@ -16,15 +16,30 @@ extension HTTPProxy {
             | HeaderMask(.xForwardedClientCert)
     }
 
-    /// Writes the request's head to an upstream connection.
+    /// Sends the request on, as far as it is there; a connection that is not ready yet has it wait.
     func sendRequestHead(_ exchange: ExchangeHandle, on upstream: ConnectionHandle) {
         guard exchanges[exchange].head.tunnel != .connect else { return }
+        if exchanges[exchange].upstreamStream == 0 || isReady(upstream) {
+            writeRequestHead(exchange, on: upstream)
+        }
+        // What a tunnel is to carry waits for the endpoint's word.
+        guard exchanges.contains(exchange), exchanges[exchange].head.tunnel == .none else { return }
+        exchanges[exchange].flags.insert(.dispatched)
+        if !exchanges[exchange].requestBody.isEmpty { sendHeldBody(exchange) }
+        guard exchanges.contains(exchange) else { return }
+        if exchanges[exchange].flags.contains(.requestEnded) { endRequestBody(exchange) }
+    }
+
+    /// Writes the request's head to an upstream connection.
+    @inline(__always)
+    func writeRequestHead(_ exchange: ExchangeHandle, on upstream: ConnectionHandle) {
         let bytes = headBytes(exchange)
         let fields = headFields(exchange)
         let isEdge =
             !exchanges[exchange].flags.contains(.forwards)
             && view.isEdge(exchanges[exchange].entry)
         reserveGathered(for: upstream)
+        let start = gathered.count
         if passesVerbatim(exchange, isEdge: isEdge) {
             gathered.append(bytes, 0..<Int(exchanges[exchange].head.verbatimByteCount))
         } else {
@@ -33,11 +48,9 @@ extension HTTPProxy {
         appendForwarding(exchange, isEdge: isEdge)
         appendRequestID(exchange, bytes, fields)
         gathered.append("\r\n")
-        // What a tunnel is to carry waits for the endpoint's word.
-        guard exchanges[exchange].head.tunnel == .none else { return }
-        exchanges[exchange].flags.insert(.dispatched)
-        if !exchanges[exchange].requestBody.isEmpty { sendHeldBody(exchange) }
-        if exchanges[exchange].flags.contains(.requestEnded) { endRequestBody(exchange) }
+        if exchanges[exchange].upstreamStream != 0 {
+            submitStream(exchange, on: upstream, from: start)
+        }
     }
 
     /// Whether request line and fields can go over in one piece: nothing was changed, and nothing
@@ -173,7 +186,7 @@ extension HTTPProxy {
         finishGathering()
         guard exchanges.contains(exchange) else { return }
         let downstream = exchanges[exchange].downstream
-        if isBlocked(exchanges[exchange].upstream) && exchanges[exchange].stream == 0,
+        if isUpstreamBlocked(exchange) && exchanges[exchange].stream == 0,
             connections.contains(downstream)
         {
             connections[downstream].flags.insert(.readPaused)
@@ -184,8 +197,18 @@ extension HTTPProxy {
     func writeBody(_ exchange: ExchangeHandle, _ bytes: RawSpan) {
         let isUnanswered = !exchanges[exchange].flags.contains(.responseStarted)
         if isUnanswered && exchanges[exchange].flags.contains(.ruled) { keepBody(exchange, bytes) }
+        passBody(exchange, bytes, isUnanswered: isUnanswered)
+    }
+
+    /// Sends a piece of a request's body on that is kept already, if it is to be.
+    @inline(__always)
+    func passBody(_ exchange: ExchangeHandle, _ bytes: RawSpan, isUnanswered: Bool) {
         let upstream = exchanges[exchange].upstream
         guard connections.contains(upstream) else { return }
+        if exchanges[exchange].upstreamStream != 0 {
+            queueUpstreamBody(exchange, bytes)
+            return
+        }
         exchanges[exchange].flags.insert(.bodyForwarded)
         if isUnanswered && !connections[upstream].flags.contains(.connecting) {
             setDeadline(upstream, silenceLimit(exchange))
@@ -223,6 +246,7 @@ extension HTTPProxy {
             let run = exchanges[exchange].requestBody.firstRun(pool)
             let count = run.byteCount
             writeBody(exchange, run)
+            guard exchanges.contains(exchange) else { return }
             exchanges[exchange].requestBody.consume(count, pool)
         }
     }
@@ -252,6 +276,16 @@ extension HTTPProxy {
     @inline(__always)
     func endRequestBody(_ exchange: ExchangeHandle) {
         if exchanges[exchange].flags.contains(.ruled) { endMirrorBodies(exchange) }
+        passBodyEnd(exchange)
+    }
+
+    /// Tells the endpoint that the request is complete.
+    @inline(__always)
+    func passBodyEnd(_ exchange: ExchangeHandle) {
+        if exchanges[exchange].upstreamStream != 0 {
+            endUpstreamBody(exchange)
+            return
+        }
         let upstream = exchanges[exchange].upstream
         guard exchanges[exchange].head.framing == .chunked, connections.contains(upstream) else {
             return

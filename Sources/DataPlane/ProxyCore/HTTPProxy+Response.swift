@@ -10,6 +10,10 @@ extension HTTPProxy {
 
     /// A scheduled turn of an upstream connection.
     func resumeUpstream(_ handle: ConnectionHandle) {
+        if connections[handle].flags.contains(.multiplexed) {
+            resumeMultiplexed(handle)
+            return
+        }
         let hasInput =
             !connections[handle].input.isEmpty && !connections[handle].headEnd.isActive
         if hasInput && canProcess(handle) { processInput(handle) }
@@ -147,14 +151,41 @@ extension HTTPProxy {
             beginResponse(handle, exchange, head, bytes, at: start)
             return head.headByteCount
         }
+        return noteInterim(exchange, head, bytes) ? head.headByteCount : 0
+    }
+
+    /// Passes an interim response on.
+    ///
+    /// - Returns: `false` when there were too many of them.
+    @discardableResult
+    func noteInterim(
+        _ exchange: ExchangeHandle,
+        _ head: HTTP1ResponseHead,
+        _ bytes: RawSpan
+    ) -> Bool {
         exchanges[exchange].interimCount += 1
         guard exchanges[exchange].interimCount <= HTTPProxy.interimMax else {
             counters.count(.protocolErrors)
             fail(exchange, status: 502, .upstreamProtocolError)
-            return 0
+            return false
         }
         forwardInterim(exchange, head, bytes)
-        return head.headByteCount
+        return true
+    }
+
+    /// Begins the response of a stream.
+    func beginStreamResponse(
+        _ handle: ConnectionHandle,
+        _ exchange: ExchangeHandle,
+        _ head: HTTP1ResponseHead,
+        _ bytes: RawSpan
+    ) {
+        beginResponse(handle, exchange, head, bytes, at: 0)
+    }
+
+    /// Passes a piece of a stream's body on.
+    func forwardStreamBody(_ exchange: ExchangeHandle, _ bytes: RawSpan) {
+        forwardResponseBody(exchange, bytes, at: -1)
     }
 
     /// Begins a response whose head has come whole.
@@ -192,7 +223,7 @@ extension HTTPProxy {
         exchanges[exchange].flags.insert(.responseStarted)
         if connections.contains(handle), connections[handle].body.isComplete {
             responseEnded(exchange)
-        } else if connections.contains(handle) {
+        } else if connections.contains(handle), exchanges[exchange].upstreamStream == 0 {
             setDeadline(handle, silenceLimit(exchange))
         }
     }

@@ -15,12 +15,18 @@ extension HTTPProxy {
 
     /// A try came to nothing: another follows, or the exchange fails. Whatever is left of the try
     /// is given up.
-    func tryFailed(_ exchange: ExchangeHandle, _ failure: TryFailure) {
+    ///
+    /// - Parameter flag: what the log says of it, where that is more than the failure's own.
+    func tryFailed(
+        _ exchange: ExchangeHandle,
+        _ failure: TryFailure,
+        _ flag: ResponseFlags? = nil
+    ) {
         if let upstream = unbind(exchange) { close(upstream) }
         if exchanges[exchange].flags.contains(.ruled) && triesAgain(exchange, after: failure) {
             return
         }
-        fail(exchange, status: failure.status, failure.flag)
+        fail(exchange, status: failure.status, flag ?? failure.flag)
     }
 
     private func triesAgain(_ exchange: ExchangeHandle, after failure: TryFailure) -> Bool {

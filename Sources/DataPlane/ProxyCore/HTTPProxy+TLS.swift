@@ -196,7 +196,7 @@ extension HTTPProxy {
         sendTransportOutput(handle)
     }
 
-    private func sendTransportOutput(_ handle: ConnectionHandle) {
+    func sendTransportOutput(_ handle: ConnectionHandle) {
         guard let tlsTransport, tlsTransport.output.count > 0 else { return }
         sendPlain(handle, tlsTransport.output.bytes(), RawSpan())
         tlsTransport.output.reset()

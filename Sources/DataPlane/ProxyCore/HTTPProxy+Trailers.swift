@@ -111,19 +111,19 @@ extension HTTPProxy {
     func keepTrailers(
         _ exchange: ExchangeHandle,
         _ bytes: RawSpan,
-        _ given: Span<HeaderField>
+        _ given: Span<HeaderField>,
+        _ side: FilterSide = .request
     ) -> Bool {
         guard bytes.byteCount <= ChunkedDecoder.trailerByteLimit,
             given.count <= TrailerBlock.fieldMax, let annex = trailerAnnex(exchange)
         else { return false }
-        let side = FilterSide.request
         let block = annexes[annex].trailerBlock
         pool.write(bytes, to: block, at: TrailerBlock.textOffset(side))
         var fields = mutableTrailers(annex, side, count: given.count)
         for index in given.indices { fields[index] = given[index] }
         let count = keepAllowed(bytes, &fields, given.count)
         setList(annex, side, TrailerList(byteCount: bytes.byteCount, fieldCount: count))
-        if count > 0 { exchanges[exchange].flags.insert(.requestTrailers) }
+        if count > 0 { exchanges[exchange].flags.insert(hasTrailers(side)) }
         return true
     }
 

@@ -44,7 +44,10 @@ extension HTTPProxy {
         exchanges[exchange].upstreamAddress = endpoint.address
         exchanges[exchange].upstreamText = AddressText()
         own(endpoint)
-        guard let upstream = openUpstream(endpoint, origin(of: exchange)) else {
+        let transport = self.transport(of: exchange)
+        guard transport < 0,
+            let upstream = openUpstream(endpoint, origin(of: exchange), transport)
+        else {
             waiting.clear(pool)
             fail(exchange, status: 503, .upstreamConnectFailure)
             return
@@ -56,6 +59,10 @@ extension HTTPProxy {
 
     /// The endpoint ended its direction.
     func upstreamEnded(_ handle: ConnectionHandle) {
+        if connections[handle].flags.contains(.multiplexed) {
+            multiplexedFailed(handle, .upstreamClosed)
+            return
+        }
         let exchange = connections[handle].exchange
         guard exchanges.contains(exchange) else {
             close(handle)
@@ -77,6 +84,10 @@ extension HTTPProxy {
 
     /// The connection to the endpoint broke.
     func upstreamFailed(_ handle: ConnectionHandle) {
+        if connections[handle].flags.contains(.multiplexed) {
+            multiplexedFailed(handle, .upstreamClosed)
+            return
+        }
         if connections[handle].flags.contains(.connecting) {
             connectFailed(handle)
             return
@@ -96,6 +107,16 @@ extension HTTPProxy {
         }
         _ = unbind(exchange)
         close(handle)
+        counters.count(.retries)
+        repeatRequest(exchange)
+    }
+
+    /// An exchange has lost its stream: it is sent again where that is safe.
+    func upstreamLost(_ exchange: ExchangeHandle, wasReused: Bool, _ flag: ResponseFlags) {
+        guard wasReused && canRepeat(exchange) else {
+            tryFailed(exchange, flag == .upstreamTimeout ? .tryTimeout : .reset, flag)
+            return
+        }
         counters.count(.retries)
         repeatRequest(exchange)
     }
@@ -127,6 +148,10 @@ extension HTTPProxy {
 
     /// An upstream connection's deadline has passed.
     func upstreamTimedOut(_ handle: ConnectionHandle) {
+        if connections[handle].flags.contains(.multiplexed) {
+            multiplexedTimedOut(handle)
+            return
+        }
         let flags = connections[handle].flags
         if flags.contains(.pooled) {
             counters.count(.poolIdleTimeouts)

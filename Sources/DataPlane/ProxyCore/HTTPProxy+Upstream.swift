@@ -24,11 +24,13 @@ extension HTTPProxy {
         own(endpoint)
         let upstream: ConnectionHandle
         let origin = self.origin(of: exchange)
-        if exchanges[exchange].tries == 1, exchanges[exchange].head.tunnel != .connect,
-            let idle = takeIdle(endpoint, origin)
+        let transport = self.transport(of: exchange)
+        if exchanges[exchange].tries == 1 || transport >= 0,
+            exchanges[exchange].head.tunnel != .connect,
+            let idle = takeIdle(endpoint, origin, transport)
         {
             upstream = idle
-        } else if let opened = openUpstream(endpoint, origin) {
+        } else if let opened = openUpstream(endpoint, origin, transport) {
             setDeadline(opened, connectLimit(exchange))
             upstream = opened
         } else {
@@ -39,6 +41,20 @@ extension HTTPProxy {
         sendRequestHead(exchange, on: upstream)
     }
 
+    /// How the endpoints of an exchange's cluster are spoken to.
+    @inline(__always)
+    func transport(of exchange: ExchangeHandle) -> Int32 {
+        let cluster = Int(exchanges[exchange].action.cluster)
+        // What CONNECT carries is the client's own.
+        guard cluster < view.clusters.count, exchanges[exchange].head.tunnel != .connect else {
+            return -1
+        }
+        return view.clusters[cluster].transport
+    }
+
+    /// Whether a head can be written to a connection now.
+    func isReady(_ upstream: ConnectionHandle) -> Bool { streams(upstream)?.session != nil }
+
     @inline(__always)
     func bind(_ upstream: ConnectionHandle, to exchange: ExchangeHandle) {
         connections[upstream].exchange = exchange
@@ -48,30 +64,40 @@ extension HTTPProxy {
         let slot = connections[upstream].endpoint
         endpoints[slot].activeCount &+= 1
         if exchanges[exchange].flags.contains(.tracked) { trackBound(exchange, upstream) }
-        if !connections[upstream].flags.contains(.connecting) {
+        if connections[upstream].flags.contains(.multiplexed) {
+            connections[upstream].exchange = .none
+            bindStream(upstream, to: exchange)
+        } else if !connections[upstream].flags.contains(.connecting) {
             setDeadline(upstream, upstreamTimeout(exchange))
         }
     }
 
-    @inline(__always)
     /// How long an exchange waits for its endpoint, nanoseconds.
+    @inline(__always)
     func upstreamTimeout(_ exchange: ExchangeHandle) -> UInt64 {
         exchanges[exchange].flags.contains(.ruled) ? beginTryTime(exchange) : timeouts.upstreamIdle
     }
 
     /// Takes the exchange off its upstream connection.
+    ///
+    /// - Returns: the connection, where it was the exchange's alone.
     @inline(__always)
     func unbind(_ exchange: ExchangeHandle) -> ConnectionHandle? {
         let upstream = exchanges[exchange].upstream
         exchanges[exchange].upstream = .none
         guard connections.contains(upstream) else { return nil }
-        connections[upstream].exchange = .none
+        let isStream = exchanges[exchange].upstreamStream != 0
+        if isStream {
+            unbindStream(exchange, from: upstream)
+        } else {
+            connections[upstream].exchange = .none
+        }
         let slot = connections[upstream].endpoint
         if endpoints.isOwned(slot, by: connections[upstream].endpointGeneration) {
             endpoints[slot].activeCount &-= 1
         }
         if exchanges[exchange].flags.contains(.tracked) { trackUnbound(exchange) }
-        return upstream
+        return isStream ? nil : upstream
     }
 
     // MARK: Connecting
@@ -97,7 +123,8 @@ extension HTTPProxy {
 
     func openUpstream(
         _ endpoint: EngineEndpoint,
-        _ origin: Int32
+        _ origin: Int32,
+        _ transport: Int32
     ) -> ConnectionHandle? {
         guard let fd = try? connect(to: endpoint.address, from: origin) else { return nil }
         var connection = Connection(
@@ -108,6 +135,7 @@ extension HTTPProxy {
         )
         connection.flags = [.connecting]
         connection.origin = origin
+        connection.transport = transport
         connection.peerText = AddressText(endpoint.address, addressScratch)
         connection.endpoint = endpoint.slot
         connection.endpointGeneration = endpoint.generation
@@ -123,19 +151,17 @@ extension HTTPProxy {
             close(handle)
             return nil
         }
+        if transport >= 0 && !beginTransport(handle) {
+            close(handle)
+            return nil
+        }
         return handle
     }
 
     @inline(__always)
     func upstreamReady(_ handle: ConnectionHandle, _ readiness: Readiness) {
-        if connections[handle].flags.contains(.connecting) {
-            guard finishConnecting(handle, readiness) else { return }
-        }
-        if connections[handle].flags.contains(.pooled) {
-            if !readiness.isDisjoint(with: [.readable, .peerEnded, .error, .hangUp]) {
-                retireIdle(handle)
-            }
-            return
+        if !connections[handle].flags.isDisjoint(with: [.connecting, .pooled, .multiplexed]) {
+            guard handleSpecially(handle, readiness) else { return }
         }
         if readiness.contains(.peerEnded) { connections[handle].flags.insert(.peerEnded) }
         if !readiness.isDisjoint(with: [.readable, .error, .hangUp]) {
@@ -147,6 +173,23 @@ extension HTTPProxy {
         }
         guard connections.contains(handle) else { return }
         if canReceive(handle) { receiveUpstream(handle) }
+    }
+
+    /// Handles the readiness of a connection that is being made, idle, or not of HTTP/1.1.
+    ///
+    /// - Returns: whether it goes on as one with a response to come.
+    private func handleSpecially(_ handle: ConnectionHandle, _ readiness: Readiness) -> Bool {
+        if connections[handle].flags.contains(.multiplexed) {
+            multiplexedReady(handle, readiness)
+            return false
+        }
+        if connections[handle].flags.contains(.connecting) {
+            return finishConnecting(handle, readiness)
+        }
+        if !readiness.isDisjoint(with: [.readable, .peerEnded, .error, .hangUp]) {
+            retireIdle(handle)
+        }
+        return false
     }
 
     private func finishConnecting(_ handle: ConnectionHandle, _ readiness: Readiness) -> Bool {
@@ -175,7 +218,11 @@ extension HTTPProxy {
     /// Everything queued for an endpoint has been sent: the client may go on sending.
     private func upstreamSent(_ handle: ConnectionHandle) {
         let exchange = connections[handle].exchange
-        guard exchanges.contains(exchange) else { return }
+        if exchanges.contains(exchange) { upstreamTook(exchange) }
+    }
+
+    /// The endpoint has taken what there was of a request: the client may go on sending.
+    func upstreamTook(_ exchange: ExchangeHandle) {
         requestBodyDrained(exchange)
         let downstream = exchanges[exchange].downstream
         if exchanges[exchange].flags.contains(.tunnel) {
@@ -193,7 +240,11 @@ extension HTTPProxy {
     // MARK: Pool
 
     @inline(__always)
-    private func takeIdle(_ endpoint: EngineEndpoint, _ origin: Int32) -> ConnectionHandle? {
+    func takeIdle(
+        _ endpoint: EngineEndpoint,
+        _ origin: Int32,
+        _ transport: Int32
+    ) -> ConnectionHandle? {
         var index = endpoints[endpoint.slot].idleHead
         var found: ConnectionHandle?
         var left = limits.idleSearchMax
@@ -204,7 +255,9 @@ extension HTTPProxy {
                 return nil
             }
             left -= 1
-            if connections[handle].origin == origin { found = handle }
+            if connections[handle].origin == origin && connections[handle].transport == transport {
+                found = handle
+            }
             index = connections[handle].poolNext
         }
         guard let handle = found else { return nil }
@@ -213,6 +266,7 @@ extension HTTPProxy {
                 && connections[handle].endpointGeneration == endpoint.generation
                 && connections[handle].flags.contains(.pooled)
         )
+        if connections[handle].flags.contains(.multiplexed) { return handle }
         unlinkIdle(handle)
         connections[handle].flags.insert(.reused)
         return handle
@@ -235,8 +289,16 @@ extension HTTPProxy {
             close(handle)
             return
         }
-        connections[handle].flags.insert(.pooled)
         connections[handle].flags.subtract([.readPaused])
+        link(handle)
+        setDeadline(handle, timeouts.poolIdle)
+    }
+
+    /// Puts a connection on its endpoint's list of those that take requests.
+    @inline(__always)
+    func link(_ handle: ConnectionHandle) {
+        let slot = connections[handle].endpoint
+        connections[handle].flags.insert(.pooled)
         connections[handle].poolPrevious = -1
         connections[handle].poolNext = endpoints[slot].idleHead
         if let next = connections.handle(at: endpoints[slot].idleHead) {
@@ -244,7 +306,6 @@ extension HTTPProxy {
         }
         endpoints[slot].idleHead = handle.index
         endpoints[slot].idleCount += 1
-        setDeadline(handle, timeouts.poolIdle)
     }
 
     /// Takes a connection out of its endpoint's list of idle ones.
@@ -267,8 +328,13 @@ extension HTTPProxy {
         connections[handle].flags.remove(.pooled)
     }
 
-    /// Closes an idle connection.
+    /// Closes an idle connection; one that carries streams takes no more and ends with them.
     func retireIdle(_ handle: ConnectionHandle) {
+        if let streams = streams(handle), !streams.isEmpty {
+            connections[handle].flags.insert(.closesAfterExchange)
+            unlinkIdle(handle)
+            return
+        }
         close(handle)
     }
 

@@ -74,6 +74,16 @@ package final class HTTPProxy: EventHandler {
     let http2Fields = HTTP2FieldList(capacity: HTTPProxy.http2FieldMax)
     private(set) lazy var http2Reader = HTTP2HeadReader(limits.http2)
     let http2Memory = HTTP2Memory()
+    /// Connections to endpoints that are not HTTP/1.1 in cleartext, by connection slot; how they
+    /// are made, by number; those of the latter that were found to speak HTTP/1.1.
+    var upstreamStreams: [UpstreamStreams?] = []
+    var transports: [Int32: UpstreamTransport] = [:]
+    var http1Transports: Set<Int32> = []
+    /// What TLS sessions agreed on last, by the endpoint's slot.
+    var resumptions: [Int32: (transport: Int32, resumption: TLSResumption)] = [:]
+    /// The fields of a message in hand that goes to an endpoint by HTTP/2.
+    let writtenFields = Table<HeaderField>(count: 320, repeating: HeaderField())
+    let upstreamFields = HTTP2FieldList(capacity: 512)
     /// Filter chains by the version of their set, and the version in force.
     var chainSets: [UInt32: ChainSet] = [:]
     var chainSetVersion: UInt32 = 0
@@ -146,11 +156,16 @@ package final class HTTPProxy: EventHandler {
 
     /// Puts a view in force, with the chains its actions name by index. Exchanges in hand go on as
     /// they were routed.
-    package func install(_ view: consuming RoutingView, chains: [FilterChain] = []) {
+    package func install(
+        _ view: consuming RoutingView,
+        chains: [FilterChain] = [],
+        transports: [UpstreamTransport] = []
+    ) {
         copyRouteNames()
         disownEndpoints(absentIn: view)
         self.view = view
         install(chains: chains)
+        install(transports: transports)
         dropIdleOfAbsentEndpoints()
         adoptEndpoints()
     }
@@ -270,6 +285,9 @@ package final class HTTPProxy: EventHandler {
         if connections[handle].flags.contains(.counted) { trackClosed(handle) }
         if connections[handle].flags.contains(.tallied) {
             tally.remove(connections[handle].peer.ip, entry: connections[handle].entry)
+        }
+        if connections[handle].transport >= 0 && connections[handle].role == .upstream {
+            endTransport(handle)
         }
         closeSessions(handle)
         loop.network.close(connections[handle].fd)

@@ -139,6 +139,8 @@ struct ClusterRow: BitwiseCopyable {
     /// How its policies choose; -1 without: in turn.
     var balancing: Int32 = -1
     var retryBudget = RetryBudget()
+    /// The number of its `UpstreamTransport`; -1 for HTTP/1.1 in cleartext.
+    var transport: Int32 = -1
     var endpoints = RowRange()
     var name = TextRange()
 }

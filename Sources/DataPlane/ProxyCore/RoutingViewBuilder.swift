@@ -59,6 +59,7 @@ struct RoutingViewBuilder {
                 minimum: cluster.settings.breakers.retryBudgetMin,
                 retryMax: cluster.settings.breakers.retries
             ),
+            transport: cluster.transport?.number ?? -1,
             endpoints: RowRange(first: first, count: Int32(cluster.endpoints.count)),
             name: intern(cluster.name)
         )

@@ -12,7 +12,7 @@ package enum TLSProgress: Equatable {
 
 /// One TLS session, server or client. Bytes pass through the worker's `TLSTransport`.
 @safe final class TLSSession {
-    private let pointer: OpaquePointer
+    let pointer: OpaquePointer
     private let transport: TLSTransport
     /// What it was made of; OpenSSL's callbacks lead there.
     let context: TLSContext
