@@ -18,6 +18,7 @@ final class EngineRig {
     private let sink: Sink
     private var listeners: [Int32] = []
     private var slots = EngineSlots()
+    private var transports = UpstreamTransportCompiler()
     private var version: UInt64 = 0
     /// Connections to each endpoint, oldest first.
     private(set) var upstreams: [[Int32]]
@@ -88,6 +89,7 @@ final class EngineRig {
         var configuration = EngineConfiguration()
         var backends: [EngineBackend] = []
         slots.begin()
+        transports.begin()
         for (number, endpoints) in clusters.enumerated() {
             let id = ClusterID(namespace: "ns", name: "c\(number)", port: 80)
             let weight = weights.isEmpty ? 1 : weights[number]
@@ -102,9 +104,11 @@ final class EngineRig {
                 places: places.isEmpty ? [] : endpoints.map { places[$0] },
                 locality: locality
             )
+            configuration.clusters[slot]?.transport = transports.transport(settings, .http, [:])
             backends.append(EngineBackend(cluster: slot, weight: weight))
         }
         slots.sweep()
+        transports.sweep()
         var action = EngineAction(routeName: "ns/route/0", backends: backends)
         change(&action)
         configuration.entries[0] = EngineEntry(
@@ -122,7 +126,10 @@ final class EngineRig {
         )
         configuration.listenerNames[0] = "ns/gateway/http"
         version += 1
-        proxy.install(RoutingView(version: version, configuration))
+        proxy.install(
+            RoutingView(version: version, configuration),
+            transports: configuration.clusters.values.compactMap(\.transport)
+        )
     }
 
     /// The number that an endpoint of the first cluster has now.

@@ -1,0 +1,43 @@
+import DataPlane
+import TestSupport
+
+/// The newest connection to an endpoint of an engine rig, spoken to by hand in HTTP/2.
+final class HTTP2Endpoint {
+    let rig: EngineRig
+    let fd: Int32
+
+    /// - Returns: `nil` when nobody has connected.
+    init?(_ rig: EngineRig, of index: Int = 0, settings: [UInt8] = []) {
+        guard let fd = rig.upstreams[index].last else { return nil }
+        self.rig = rig
+        self.fd = fd
+        send(HTTP2Frames.frame(4, 0, 0, settings))
+    }
+
+    func send(_ frames: [UInt8]...) { rig.send(fd, frames.flatMap(\.self)) }
+
+    /// Everything behind the preface.
+    var frames: [HTTP2Frames.Frame] { HTTP2Frames.parse(Array(rig.bytes(fd).dropFirst(24))) }
+
+    func frames(_ type: UInt8) -> [HTTP2Frames.Frame] { frames.filter { $0.type == type } }
+
+    /// The fields of each header block, in order.
+    var heads: [[String]] {
+        let decoder = HeaderDecoder()
+        return frames(1).map { decoder.decode($0.payload) ?? ["broken"] }
+    }
+
+    /// What came of a stream's body.
+    func body(_ stream: UInt32) -> String {
+        let bytes = frames(0).filter { $0.stream == stream }.flatMap(\.payload)
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// Answers with a body.
+    func answer(_ stream: UInt32, _ text: String = "ok") {
+        send(
+            HTTP2Frames.headers(stream, [(":status", "200"), ("x-by", "h2")], ends: false),
+            HTTP2Frames.data(stream, text, ends: true)
+        )
+    }
+}
