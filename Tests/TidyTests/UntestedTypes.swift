@@ -1,6 +1,9 @@
 /// Types of `Sources/` that no test names, by why that is: what drives them instead.
 enum UntestedTypes {
     static let byReason: [String: Set<String>] = [
+        "inside HTTP/2 and TLS to endpoints, driven by HTTP2UpstreamTests and UpstreamTLSTests": [
+            "HTTP2ClientSession", "TLSResumption", "UpstreamStreams", "UpstreamTransport",
+        ],
         "inside the HTTP parser, driven by HTTP1HeadTests": [
             "FieldLines", "HTTPMethod", "HeadEndSearch", "HeaderMask", "HeaderNames",
             "RequestLine",
@@ -13,6 +16,10 @@ enum UntestedTypes {
                 "ConnectionTally", "EdgeRow", "ForwardedAddress", "PathShape", "Tunnel",
             ],
         "inside tries, driven by RetryTests and TimeoutTests": ["GRPCTimeout", "TryRow"],
+        "at the edge, driven by TunnelTests, PathFormTests, ForwardingTests and ListenerLimitTests":
+            [
+                "ConnectionTally", "EdgeRow", "ForwardedAddress", "PathShape", "Tunnel",
+            ],
         "inside an HTTP/2 connection, driven by HTTP2ConnectionTests": [
             "HTTP2Connection", "HTTP2EntryRow",
         ],

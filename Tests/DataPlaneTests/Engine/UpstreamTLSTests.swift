@@ -87,7 +87,7 @@ import Testing
 
     @Test func aClusterWhoseCertificateIsAbsentIsNotReached() throws {
         let rig = try rig("first.example") { settings in
-            settings.tls?.certificate = ObjectKey(namespace: "ns", name: "absent")
+            settings.tls?.certificate = ObjectKey(.secret, namespace: "ns", name: "absent")
         }
         let client = rig.connect(sending: EngineRig.get)
         #expect(rig.status(client) == "503" && rig.upstreams[0].isEmpty)
@@ -110,7 +110,7 @@ private final class TLSEndpoint {
             keyPEM: Array(TLSFixtures.firstKey.utf8)
         )
         guard let fd = rig.upstreams[0].last, let transport = TLSTransport(),
-            let session = TLSSession.server(TLSHostTable([(.any, context)]), transport)
+            let session = TLSSession.server(context, transport)
         else { return nil }
         self.rig = rig
         self.fd = fd
