@@ -16,10 +16,6 @@ enum UntestedTypes {
                 "ConnectionTally", "EdgeRow", "ForwardedAddress", "PathShape", "Tunnel",
             ],
         "inside tries, driven by RetryTests and TimeoutTests": ["GRPCTimeout", "TryRow"],
-        "at the edge, driven by TunnelTests, PathFormTests, ForwardingTests and ListenerLimitTests":
-            [
-                "ConnectionTally", "EdgeRow", "ForwardedAddress", "PathShape", "Tunnel",
-            ],
         "inside an HTTP/2 connection, driven by HTTP2ConnectionTests": [
             "HTTP2Connection", "HTTP2EntryRow",
         ],
