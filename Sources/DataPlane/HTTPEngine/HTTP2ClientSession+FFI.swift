@@ -126,9 +126,11 @@ protocol HTTP2ClientOwner: AnyObject {
                 buffer.count
             )
         }
-        let wantsMore = unsafe nghttp2_session_want_read(session) != 0
-        return taken == bytes.byteCount && !isAbusive && wantsMore
+        return taken == bytes.byteCount && !isAbusive && isOpen
     }
+
+    /// Whether the session goes on; it does not once a GOAWAY that ends it was sent.
+    var isOpen: Bool { unsafe nghttp2_session_want_read(session) != 0 }
 
     /// Gives bytes of a stream's body back to the endpoint's window.
     func consume(stream: Int32, _ byteCount: Int) {

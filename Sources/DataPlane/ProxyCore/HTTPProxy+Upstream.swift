@@ -126,7 +126,9 @@ extension HTTPProxy {
         _ origin: Int32,
         _ transport: Int32
     ) -> ConnectionHandle? {
-        guard let fd = try? connect(to: endpoint.address, from: origin) else { return nil }
+        guard transport < 0 || transports[transport].map({ $0.fault == nil }) == true,
+            let fd = try? connect(to: endpoint.address, from: origin)
+        else { return nil }
         var connection = Connection(
             fd: fd,
             role: .upstream,

@@ -117,6 +117,11 @@ extension HTTPProxy: HTTP2ClientOwner {
         }
         settle(handle, streams)
         collectUpstream(handle)
+        // nghttp2 may have ended the session by itself, once it has said so.
+        guard connections.contains(handle), !streams.isEmpty, !session.isOpen else { return }
+        counters.count(.protocolErrors)
+        finishGathering()
+        multiplexedFailed(handle, .upstreamProtocolError)
     }
 
     // MARK: Deadlines

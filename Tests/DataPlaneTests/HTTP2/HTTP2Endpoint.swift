@@ -36,7 +36,11 @@ final class HTTP2Endpoint {
     /// Answers with a body.
     func answer(_ stream: UInt32, _ text: String = "ok") {
         send(
-            HTTP2Frames.headers(stream, [(":status", "200"), ("x-by", "h2")], ends: false),
+            HTTP2Frames.headers(
+                stream,
+                [(":status", "200"), ("content-length", "\(text.utf8.count)"), ("x-by", "h2")],
+                ends: false
+            ),
             HTTP2Frames.data(stream, text, ends: true)
         )
     }

@@ -28,10 +28,10 @@ import Testing
         endpoint.answer(1)
         #expect(rig.text(client).hasPrefix("HTTP/1.1 200 OK\r\n"))
         #expect(rig.text(client).contains("x-by: h2\r\n"))
-        #expect(rig.text(client).hasSuffix("2\r\nok\r\n0\r\n\r\n"))
+        #expect(rig.text(client).hasSuffix("\r\n\r\nok"))
         rig.send(client, EngineRig.get)
         endpoint.answer(3, "more")
-        #expect(rig.text(client).hasSuffix("4\r\nmore\r\n0\r\n\r\n"))
+        #expect(rig.text(client).hasSuffix("\r\n\r\nmore"))
         #expect(rig.upstreams[0].count == 1)
     }
 
@@ -198,7 +198,7 @@ import Testing
         #expect(rig.status(client) == "502" && rig.ended.contains(fd))
         rig.send(client, EngineRig.get)
         try #require(HTTP2Endpoint(rig)).answer(1)
-        #expect(rig.text(client).hasSuffix("ok\r\n0\r\n\r\n"))
+        #expect(rig.text(client).hasSuffix("\r\n\r\nok"))
     }
 
     @Test func aStreamThatIsSilentTimesOutAlone() throws {
