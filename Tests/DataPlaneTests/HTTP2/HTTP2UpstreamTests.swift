@@ -142,6 +142,7 @@ import Testing
         let leaving = rig.connect(sending: EngineRig.get)
         let endpoint = try #require(HTTP2Endpoint(rig))
         let staying = rig.connect(sending: EngineRig.get)
+        rig.network.resetOnClose(leaving)
         rig.network.close(leaving)
         rig.settle()
         #expect(endpoint.frames(3).map(\.stream) == [1])
