@@ -13,7 +13,6 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
-#include <string.h>
 
 static inline long copenssl_set_version_range(SSL_CTX *_Nonnull context, int least, int most)
 {
@@ -121,24 +120,3 @@ static inline void copenssl_retry_write(BIO *_Nonnull bio) { BIO_set_retry_write
 static inline void copenssl_clear_retry(BIO *_Nonnull bio) { BIO_clear_retry_flags(bio); }
 static inline int copenssl_bio_flush_command(void) { return BIO_CTRL_FLUSH; }
 static inline int copenssl_read_bio_type(void) { return BIO_TYPE_SOURCE_SINK; }
-static inline int copenssl_session_reused(SSL *_Nonnull session)
-{
-    return SSL_session_reused(session);
-}
-/* Whether a URI is among a certificate's subject alternative names, byte for byte. */
-static inline int copenssl_has_uri(X509 *_Nonnull certificate, const char *_Nonnull uri)
-{
-    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
-    int length = (int)strlen(uri);
-    int found = 0;
-    for (int index = 0; index < sk_GENERAL_NAME_num(names); index++) {
-        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, index);
-        if (name->type != GEN_URI)
-            continue;
-        const ASN1_STRING *text = name->d.uniformResourceIdentifier;
-        found |= ASN1_STRING_length(text) == length &&
-                 memcmp(ASN1_STRING_get0_data(text), uri, (size_t)length) == 0;
-    }
-    GENERAL_NAMES_free(names);
-    return found;
-}

@@ -31,8 +31,10 @@ enum HTTP2ClientCallbacks {
             header,
             user in
             guard let header = unsafe header, let session = unsafe session(user) else { return 0 }
-            if unsafe UInt32(header.pointee.type) == NGHTTP2_CONTINUATION.rawValue {
-                session.continuationReceived()
+            switch unsafe UInt32(header.pointee.type) {
+            case NGHTTP2_CONTINUATION.rawValue: session.continuationReceived()
+            case NGHTTP2_PUSH_PROMISE.rawValue: session.pushReceived()
+            default: break
             }
             return 0
         }

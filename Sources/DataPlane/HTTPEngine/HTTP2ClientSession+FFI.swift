@@ -336,6 +336,14 @@ protocol HTTP2ClientOwner: AnyObject {
         if continuationFrames > limits.continuationFrameMax { becomeAbusive(.continuationFrames) }
     }
 
+    /// Nobody asked for a push: the settings that came before any request forbid it (RFC 9113
+    /// section 8.4).
+    func pushReceived() {
+        guard !isAbusive else { return }
+        isAbusive = true
+        goAway(.protocolError)
+    }
+
     /// A frame that carries nothing of a response: heads and bodies pay for them.
     func controlFrameReceived() {
         controlFrames &+= 1

@@ -255,7 +255,7 @@ package actor EngineAssembler {
             return
         }
         names.clusters[id] = slot
-        let usable = reachableEndpoints(of: cluster)
+        let usable = cluster.usableEndpoints
         var endpoints: [EngineEndpoint] = []
         var places: [EndpointPlace] = []
         for endpoint in usable {
@@ -289,14 +289,6 @@ package actor EngineAssembler {
         tables[id] = engineCluster.table
         self.endpoints[id] = engineCluster.endpoints
         configuration.clusters[slot] = engineCluster
-    }
-
-    /// The endpoints that requests may go to. What is to be encrypted never goes in cleartext: where
-    /// TLS is asked for there are none.
-    private func reachableEndpoints(of cluster: Cluster) -> [Endpoint] {
-        guard cluster.settings.tls != nil else { return cluster.usableEndpoints }
-        faults.append("cluster \(cluster.id): TLS is asked for, endpoints are spoken to without")
-        return []
     }
 
     private func add(

@@ -142,7 +142,7 @@ extension HTTPProxy {
         }
         connections[handle].flags.remove(.securing)
         counters.count(.upstreamTLSHandshakes)
-        if session.continuesEarlier { counters.count(.upstreamTLSResumptions) }
+        if session.isResumed { counters.count(.upstreamTLSResumptions) }
         if speaksHTTP2 {
             beginHTTP2Session(handle)
         } else {

@@ -51,11 +51,12 @@ extension TLSSession {
     func hasName(of settings: BackendTLSSettings) -> Bool {
         guard settings.hasIdentifiers else { return true }
         guard let certificate = unsafe SSL_get0_peer_certificate(pointer) else { return false }
+        let identifiers = unsafe CertificateNames(certificate).identifiers
         return settings.names.contains { name in
             switch name {
             case .host(let host):
                 unsafe X509_check_host(certificate, host, host.utf8.count, 0, nil) == 1
-            case .uri(let text): unsafe copenssl_has_uri(certificate, text) == 1
+            case .uri(let text): identifiers.contains(text)
             }
         }
     }
@@ -69,9 +70,6 @@ extension TLSSession {
         }
         return unsafe TLSResumption(session)
     }
-
-    /// Whether the session goes on with what an earlier one agreed on.
-    var continuesEarlier: Bool { unsafe copenssl_session_reused(pointer) == 1 }
 
     /// Whether the chain or the names of the endpoint's certificate were not believed.
     var failedVerification: Bool { unsafe SSL_get_verify_result(pointer) != Int(X509_V_OK) }

@@ -36,18 +36,6 @@ import Testing
         return contribution
     }
 
-    @Test func whatIsToBeEncryptedHasNoEndpointsInCleartext() async throws {
-        let pool = try WorkerPool(count: 1, accessLog: nil, seed: 1)
-        try pool.start()
-        defer { pool.stop() }
-        let assembler = EngineAssembler(pool: pool, factory: NoFilters())
-        var contribution = contribution([1, 2])
-        contribution.clusters[id]?.settings.tls = BackendTLSSettings(host: "shop.example")
-        let faults = await assembler.update("test", contribution)
-        #expect(faults.count == 1 && faults[0].contains("ns/shop:80"))
-        #expect(await assembler.conditions()[id] ?? [:] == [:])
-    }
-
     @Test func healthReachesEveryWorkerAndIsTold() async throws {
         let pool = try WorkerPool(count: 2, accessLog: nil, seed: 1)
         try pool.start()

@@ -11,7 +11,7 @@ final class HTTP2Endpoint {
         guard let fd = rig.upstreams[index].last else { return nil }
         self.rig = rig
         self.fd = fd
-        send(HTTP2Frames.frame(4, 0, 0, settings))
+        send(HTTP2Frames.frame(4, 0, 0, settings), HTTP2Frames.frame(4, 1, 0, []))
     }
 
     func send(_ frames: [UInt8]...) { rig.send(fd, frames.flatMap(\.self)) }
