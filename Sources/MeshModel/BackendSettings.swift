@@ -81,6 +81,8 @@ package struct BalancingSettings: Hashable, Sendable {
     package var panicPercent: UInt8 = 50
     /// Whether endpoints of the node's own zone come first, spilling over in proportion.
     package var prefersZone = false
+    /// With fewer usable endpoints than this zones do not matter.
+    package var zoneEndpointMin: UInt32 = 6
     /// Which part of the endpoints a request may go to; `nil`: all.
     package var subset: Subset?
 

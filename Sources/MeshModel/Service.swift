@@ -66,6 +66,8 @@ package struct Endpoint: Hashable, Sendable {
     package var zone: String
     /// Its pod's UID, if it is a pod.
     package var podUID: String
+    /// The zones that it is to serve by its EndpointSlice's hints (KEP-2433); empty without.
+    package var hintZones: [String]
 
     /// Makes an endpoint; by default ready and of unknown place.
     package init(
@@ -75,7 +77,8 @@ package struct Endpoint: Hashable, Sendable {
         isTerminating: Bool = false,
         nodeName: String = "",
         zone: String = "",
-        podUID: String = ""
+        podUID: String = "",
+        hintZones: [String] = []
     ) {
         self.address = address
         self.isReady = isReady
@@ -84,6 +87,7 @@ package struct Endpoint: Hashable, Sendable {
         self.nodeName = nodeName
         self.zone = zone
         self.podUID = podUID
+        self.hintZones = hintZones
     }
 }
 
@@ -98,18 +102,22 @@ package struct Cluster: Equatable, Sendable {
     package var settings: BackendSettings
     /// All endpoints, sorted by address, without duplicates.
     package var endpoints: [Endpoint]
+    /// Whether the endpoints are the addresses of one DNS name.
+    package var isNamed: Bool
 
     /// Makes a cluster.
     package init(
         id: ClusterID,
         appProtocol: AppProtocol = .http,
         settings: BackendSettings = BackendSettings(),
-        endpoints: [Endpoint] = []
+        endpoints: [Endpoint] = [],
+        isNamed: Bool = false
     ) {
         self.id = id
         self.appProtocol = appProtocol
         self.settings = settings
         self.endpoints = endpoints
+        self.isNamed = isNamed
     }
 
     /// The endpoints that may be chosen now.

@@ -120,6 +120,46 @@ import Testing
         #expect(found == share)
     }
 
+    @Test(
+        arguments: [
+            // Endpoints of the zones besides the own, their nodes; all endpoints, all nodes.
+            ([5, 3], [1, 1], 10, 4, [10, 2]), ([2, 2], [1, 1], 10, 4, [0, 0]),
+            ([4, 4], [1, 3], 10, 5, [10, 0]), ([3, 0], [0, 1], 4, 2, [6, 0]),
+            ([3, 1], [0, 0], 4, 0, [3, 1]),
+        ] as [([Int], [Int], Int, Int, [UInt64])]
+    )
+    func otherZonesTakeWhatTheirEndpointsCanTakeBesidesTheirOwn(
+        zones: [Int],
+        nodes: [Int],
+        all: Int,
+        nodeCount: Int,
+        residuals: [UInt64]
+    ) {
+        let found = zones.indices.map { index in
+            ZoneSpread.residual(
+                zoneEndpoints: zones[index],
+                endpoints: all,
+                zoneNodes: nodes[index],
+                nodes: nodeCount
+            )
+        }
+        #expect(found == residuals)
+    }
+
+    @Test(
+        arguments: [
+            ([3, 1], 0, 0), ([3, 1], 49_151, 0), ([3, 1], 49_152, 1), ([3, 1], 65_535, 1),
+            ([0, 2], 0, 1), ([0, 0], 0, nil), ([], 9, nil),
+        ] as [([UInt64], UInt32, Int?)]
+    )
+    func aTicketFallsToAZoneByWhatItCanTake(residuals: [UInt64], ticket: UInt32, zone: Int?) {
+        let sum = residuals.reduce(0, +)
+        let found = ZoneSpread.zone(ticket: ticket, sum: sum, count: residuals.count) {
+            residuals[$0]
+        }
+        #expect(found == zone)
+    }
+
     // MARK: AffinityToken
 
     private func read(_ text: String) -> AffinityToken? {

@@ -39,6 +39,8 @@ import LinuxSystem
     package private(set) var nowNanoseconds: UInt64 = 1_000_000_000
     /// The longest delay before a connection's bytes are seen, nanoseconds.
     package var delayNanosecondsMax: UInt64 = 2_000_000
+    /// Addresses that answer no connection, neither with yes nor with no.
+    package var silentAddresses: Set<SocketAddress> = []
 
     private var streams: [Int32: Stream] = [:]
     private var listeners: [Int32: Listening] = [:]
@@ -82,7 +84,9 @@ import LinuxSystem
         nextPort = nextPort == 60_000 ? 20_000 : nextPort + 1
         let local = SocketAddress(.loopbackIPv4, nextPort)
         var stream = Stream(peer: -1, local: local, remote: address, readyAt: delayed())
-        if let listener = byAddress[address] {
+        if silentAddresses.contains(address) {
+            stream.readyAt = .max
+        } else if let listener = byAddress[address] {
             let other = descriptor()
             stream.peer = other
             streams[other] = Stream(peer: fd, local: address, remote: local, readyAt: delayed())
@@ -203,6 +207,7 @@ import LinuxSystem
 
     func watch(_ fd: Int32, _ token: UInt64, _ loop: EventLoop) {
         streams[fd]?.token = token
+        streams[fd]?.wantsEvent = true
         streams[fd]?.loop = ObjectIdentifier(loop)
         listeners[fd]?.token = token
         listeners[fd]?.loop = ObjectIdentifier(loop)

@@ -26,14 +26,22 @@ struct BalancingRow: BitwiseCopyable {
 
     var algorithm = Algorithm.roundRobin
     var panicPercent: UInt8 = 0
+    /// Whether the endpoints are addresses of one name, of both families.
+    var racesFamilies = false
     var slowStartNanoseconds: UInt64 = 0
     var hashKeys = RowRange()
     /// Of the ring's points or the table's entries.
     var table = RowRange()
     /// Endpoints of the own zone, the first ones; 0 without preference.
     var localCount: Int32 = 0
+    /// Whether those are the ones that hints give to the zone, which then get all.
+    var followsHints = false
+    /// With fewer endpoints zones do not matter.
+    var zoneEndpointMin: UInt32 = 0
     var localNodeCount: Int32 = 0
     var nodeCount: Int32 = 0
+    /// The other zones: rows of the view's `zones`.
+    var zones = RowRange()
     var subset = SubsetRow()
     var affinity = AffinityRow()
     var outliers = OutlierPolicy()
@@ -63,6 +71,12 @@ struct SubsetRow: BitwiseCopyable {
     var name = TextRange()
     /// Rows of the view's `parts`, by hash.
     var parts = RowRange()
+}
+
+/// The endpoints of another zone: a run of them, counted from the cluster's first.
+struct ZoneRow: BitwiseCopyable {
+    var endpoints: RowRange
+    var nodeCount: Int32
 }
 
 /// A part of a cluster's endpoints: a run of them, counted from the cluster's first.

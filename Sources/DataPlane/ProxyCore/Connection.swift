@@ -51,6 +51,8 @@ package struct Connection: BitwiseCopyable {
         static let ages = Flags(rawValue: 1 << 20)
         /// Counted in the worker's tally by entry point and source.
         static let tallied = Flags(rawValue: 1 << 21)
+        /// A connect is under way beside others to addresses of the same name.
+        static let racing = Flags(rawValue: 1 << 22)
         /// The sending direction has been ended, the other goes on.
         static let sendEnded = Flags(rawValue: 1 << 27)
         /// Its exchanges are in `UpstreamStreams`: it is not, or not yet, one of HTTP/1.1.

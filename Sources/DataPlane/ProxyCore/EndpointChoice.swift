@@ -25,6 +25,8 @@ struct EndpointChoice: BitwiseCopyable {
     var fallsBack = true
     /// Whether unavailable endpoints are passed over.
     var checksHealth = false
+    /// Whether health is not looked at because too few endpoints are left.
+    var isPanic = false
     /// Whether endpoints in their slow start get less.
     var weighs = false
     /// Whether only endpoints with an idle connection can be taken.
@@ -49,6 +51,9 @@ struct EndpointChoice: BitwiseCopyable {
 
     /// The next index of the part, around its end.
     func after(_ index: Int) -> Int { index + 1 < upper ? index + 1 : lower }
+
+    /// Whether not all are chosen from.
+    var isPart: Bool { lower > 0 || upper < count }
 
     mutating func takeAll() {
         lower = 0

@@ -36,8 +36,16 @@ struct ClusterState: BitwiseCopyable {
     var isStale = true
     /// The earliest end of an ejection.
     var returnNanoseconds = UInt64.max
+    /// Whether the node's zone comes first, what of the requests stays in it, of 65,536, and what all
+    /// other zones can take besides their own.
+    var spreadsByZone = false
+    var localShare: UInt32 = 0
+    var residualSum: UInt64 = 0
     /// When rates are looked at next; 0 before the first request.
     var judgeNanoseconds: UInt64 = 0
     /// Until when an endpoint is in its slow start.
     var slowUntilNanoseconds: UInt64 = 0
+    /// Until when addresses of one family are passed over, and of which.
+    var passesOverUntilNanoseconds: UInt64 = 0
+    var passesOverIPv4 = false
 }

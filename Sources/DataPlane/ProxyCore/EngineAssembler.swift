@@ -265,7 +265,8 @@ package actor EngineAssembler {
                 EndpointPlace(
                     zone: endpoint.zone,
                     node: endpoint.nodeName,
-                    podUID: endpoint.podUID
+                    podUID: endpoint.podUID,
+                    hintZones: endpoint.hintZones
                 )
             )
         }
@@ -278,6 +279,7 @@ package actor EngineAssembler {
             endpoints: endpoints,
             places: places,
             locality: contribution.locality,
+            isNamed: cluster.isNamed,
             reusing: tables[id]
         )
         engineCluster.transport = transports.transport(

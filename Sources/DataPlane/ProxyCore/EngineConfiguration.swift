@@ -188,6 +188,11 @@ package struct EngineCluster: Sendable {
     package let places: [EndpointPlace]
     /// Where this node is.
     package let locality: EngineLocality
+    /// Whether the endpoints are addresses of one DNS name, of both families: connections to several
+    /// are begun until one comes about.
+    let racesFamilies: Bool
+    /// Whether the first endpoints are those that hints give to the node's zone.
+    let followsHints: Bool
     /// For consistent hashing, where the settings ask for it.
     package let table: ConsistentTable?
 
@@ -195,6 +200,7 @@ package struct EngineCluster: Sendable {
     ///
     /// - Parameters:
     ///   - places: one for each endpoint, or none.
+    ///   - isNamed: whether the endpoints are the addresses of one DNS name.
     ///   - earlier: a table that is taken where it is of the same endpoints.
     package init(
         name: String,
@@ -202,6 +208,7 @@ package struct EngineCluster: Sendable {
         endpoints: [EngineEndpoint],
         places: [EndpointPlace] = [],
         locality: EngineLocality = EngineLocality(),
+        isNamed: Bool = false,
         reusing earlier: ConsistentTable? = nil
     ) {
         self.name = name
@@ -213,6 +220,9 @@ package struct EngineCluster: Sendable {
             settings,
             locality
         )
+        followsHints = EngineCluster.followsHints(self.places, settings, locality)
+        racesFamilies =
+            isNamed && Set(endpoints.map { $0.address.ip.isIPv4 }).count == 2
         table = ConsistentTable(
             settings,
             self.endpoints.map { EndpointPlace.identity(of: $0.address) },

@@ -23,6 +23,7 @@ package enum EngineCounter: Int, CaseIterable, Sendable {
     case breakerRetryOverflows, outlierEjections, outlierEjectionsRefused, outlierReturns
     case panicChoices, affinityMoves
     case tunnels, tunnelTimeouts
+    case addressRaces, addressRacesWon
     case retriesExhausted, retryBodyLimitHits
     case hedges, hedgesWon
     case mirrors, mirrorsDropped, mirrorFailures, mirrorLimitHits, mirrorBodyLimitHits
@@ -72,6 +73,8 @@ package enum EngineCounter: Int, CaseIterable, Sendable {
         case .panicChoices: "martlet_balancing_panic_total"
         case .affinityMoves: "martlet_affinity_moves_total"
         case .tunnels: "martlet_http_tunnels_total"
+        case .addressRaces: "martlet_address_races_total"
+        case .addressRacesWon: "martlet_address_races_won_total"
         case .hedges: "martlet_http_hedges_total"
         case .hedgesWon: "martlet_http_hedges_won_total"
         case .mirrors: "martlet_http_mirrors_total"

@@ -39,6 +39,9 @@ package struct EngineLimits: Sendable, BitwiseCopyable {
     package var streamIdleTimeout = Duration.seconds(300)
     /// For TCP to an endpoint.
     package var connectTimeout = Duration.seconds(5)
+    /// From beginning a connection to one address of a name to beginning another to the next, where
+    /// it has addresses of both families (RFC 8305 section 5).
+    package var raceDelay = Duration.milliseconds(250)
     /// Between two arrivals from an endpoint that owes a response.
     package var upstreamIdleTimeout = Duration.seconds(60)
     /// A tunnel through which nothing moves either way ends after this.
@@ -77,6 +80,7 @@ struct EngineTimeouts: BitwiseCopyable {
     let discard: UInt64
     let send: UInt64
     let connect: UInt64
+    let raceDelay: UInt64
     let streamIdle: UInt64
     /// Between two looks at the streams of an HTTP/2 connection.
     let sweep: UInt64
@@ -92,6 +96,7 @@ struct EngineTimeouts: BitwiseCopyable {
         discard = limits.discardTimeout.wholeNanoseconds
         send = limits.sendTimeout.wholeNanoseconds
         connect = limits.connectTimeout.wholeNanoseconds
+        raceDelay = max(limits.raceDelay.wholeNanoseconds, 1_000_000)
         streamIdle = limits.streamIdleTimeout.wholeNanoseconds
         sweep = min(max(min(header, min(send, body)) / 4, 50_000_000), 5_000_000_000)
         upstreamIdle = limits.upstreamIdleTimeout.wholeNanoseconds

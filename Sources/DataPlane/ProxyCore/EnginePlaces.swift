@@ -6,16 +6,13 @@ import TrafficPolicy
 package struct EngineLocality: Hashable, Sendable {
     /// The own zone; empty when unknown.
     package var zone: String
-    /// Nodes of the own zone, this one included.
-    package var localNodeCount: Int
-    /// All nodes.
-    package var nodeCount: Int
+    /// Nodes by zone.
+    package var nodeCounts: [String: Int]
 
     /// Makes a place; by default an unknown one.
-    package init(zone: String = "", localNodeCount: Int = 0, nodeCount: Int = 0) {
+    package init(zone: String = "", nodeCounts: [String: Int] = [:]) {
         self.zone = zone
-        self.localNodeCount = localNodeCount
-        self.nodeCount = nodeCount
+        self.nodeCounts = nodeCounts
     }
 
     /// Where a snapshot's own node is.
@@ -23,10 +20,15 @@ package struct EngineLocality: Hashable, Sendable {
         let zone = snapshot.nodes.first { $0.name == snapshot.nodeName }?.zone ?? ""
         self.init(
             zone: zone,
-            localNodeCount: zone.isEmpty ? 0 : snapshot.nodes.count { $0.zone == zone },
-            nodeCount: snapshot.nodes.count
+            nodeCounts: snapshot.nodes.reduce(into: [:]) { $0[$1.zone, default: 0] += 1 }
         )
     }
+
+    /// Nodes of the own zone, this one included; 0 when it is unknown.
+    package var localNodeCount: Int { zone.isEmpty ? 0 : nodeCounts[zone] ?? 0 }
+
+    /// All nodes.
+    package var nodeCount: Int { nodeCounts.values.reduce(0, +) }
 }
 
 /// What is known of an endpoint besides its address.
@@ -37,9 +39,17 @@ package struct EndpointPlace: Hashable, Sendable {
     package var node: String
     /// Its pod's UID, which no client knows; empty when it is no pod.
     package var podUID: String
+    /// The zones that it is to serve by its EndpointSlice's hints; empty without.
+    package var hintZones: [String]
 
     /// Makes a place; by default an unknown one.
-    package init(zone: String = "", node: String = "", podUID: String = "") {
+    package init(
+        zone: String = "",
+        node: String = "",
+        podUID: String = "",
+        hintZones: [String] = []
+    ) {
+        self.hintZones = hintZones
         self.zone = zone
         self.node = node
         self.podUID = podUID
@@ -106,20 +116,36 @@ extension EngineCluster {
         guard places.count == endpoints.count else {
             return (endpoints, Array(repeating: EndpointPlace(), count: endpoints.count))
         }
-        guard settings.balancing.prefersZone || settings.balancing.subset != nil else {
-            return (endpoints, places)
-        }
+        let followsHints = followsHints(places, settings, locality)
+        guard settings.balancing.prefersZone || settings.balancing.subset != nil || followsHints
+        else { return (endpoints, places) }
         func rank(_ index: Int) -> (Int, String, String, Int) {
             let place = places[index]
-            let isLocal = !locality.zone.isEmpty && place.zone == locality.zone
+            let isLocal =
+                followsHints
+                ? place.hintZones.contains(locality.zone)
+                : !locality.zone.isEmpty && place.zone == locality.zone
             return (isLocal ? 0 : 1, place.zone, place.node, index)
         }
         let order = endpoints.indices.sorted { rank($0) < rank($1) }
         return (order.map { endpoints[$0] }, order.map { places[$0] })
     }
 
-    /// Endpoints of the own zone, which come first; 0 where zones are not preferred.
+    /// Whether the endpoints' hints hold, as for kube-proxy: all have some, and some have the node's
+    /// zone. A subset asked for by the client comes before them.
+    static func followsHints(
+        _ places: [EndpointPlace],
+        _ settings: BackendSettings,
+        _ locality: EngineLocality
+    ) -> Bool {
+        guard !locality.zone.isEmpty, settings.balancing.subset == nil else { return false }
+        return places.allSatisfy { !$0.hintZones.isEmpty }
+            && places.contains { $0.hintZones.contains(locality.zone) }
+    }
+
+    /// Endpoints that the own zone has, which come first; 0 where zones are not preferred.
     var localCount: Int {
+        if followsHints { return places.count { $0.hintZones.contains(locality.zone) } }
         guard settings.balancing.prefersZone, !locality.zone.isEmpty else { return 0 }
         return places.count { $0.zone == locality.zone }
     }

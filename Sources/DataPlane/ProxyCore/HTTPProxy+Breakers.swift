@@ -6,13 +6,18 @@ extension HTTPProxy {
     @inline(never)
     func trackBound(_ exchange: ExchangeHandle, _ handle: ConnectionHandle) {
         let cluster = Int(exchanges[exchange].action.cluster)
-        let slot = Int(connections[handle].endpoint)
         endpoints.clusters[cluster].activeCount &+= 1
         if connections[handle].flags.contains(.connecting) {
             exchanges[exchange].flags.insert(.awaitsConnection)
             endpoints.clusters[cluster].pendingCount &+= 1
         }
-        guard !connections[handle].flags.contains(.counted), slot < endpoints.vitals.count,
+        if !connections[handle].flags.contains(.counted) { countConnection(handle, cluster) }
+    }
+
+    /// Counts a connection among its endpoint's and its cluster's.
+    func countConnection(_ handle: ConnectionHandle, _ cluster: Int) {
+        let slot = Int(connections[handle].endpoint)
+        guard slot < endpoints.vitals.count, cluster < endpoints.clusters.count,
             endpoints.vitals[slot].generation == connections[handle].endpointGeneration
         else { return }
         connections[handle].flags.insert(.counted)

@@ -51,11 +51,12 @@ extension HTTPProxy {
         let key = hashKey(exchange, policy)
         let token = affinityToken(exchange, policy.affinity)
         let tied = affineEndpoint(token, choice)
-        guard let index = tied ?? choose(&choice, key) else {
+        guard var index = tied ?? choose(&choice, row, key) else {
             if choice.metBreaker { refuse(overflow(choice)) }
             return nil
         }
-        noteAffinity(exchange, policy.affinity, index: index, token, isKept: tied != nil)
+        if policy.racesFamilies { index = preferredAddress(index, &choice) }
+        noteAffinity(exchange, policy.affinity, index: index, token, isKept: tied == index)
         return view.endpoints[choice.first + index]
     }
 
@@ -79,7 +80,8 @@ extension HTTPProxy {
         if state.unavailableCount > 0 {
             let healthy = count - Int(state.unavailableCount)
             choice.checksHealth = healthy * 100 >= count * Int(choice.policy.panicPercent)
-            if !choice.checksHealth { counters.count(.panicChoices) }
+            choice.isPanic = !choice.checksHealth
+            if choice.isPanic { counters.count(.panicChoices) }
         }
         let breakers = choice.policy.breakers
         choice.checksConnections = breakers.connectionsPerEndpoint > 0
@@ -119,41 +121,22 @@ extension HTTPProxy {
     }
 
     /// Chooses within the part, then, where that may be, among all.
-    private func choose(_ choice: inout EndpointChoice, _ key: UInt64?) -> Int? {
+    private func choose(
+        _ choice: inout EndpointChoice,
+        _ row: ClusterRow,
+        _ key: UInt64?
+    ) -> Int? {
         if choice.isSubset {
             if choice.isNamed, let index = pickAvoiding(&choice, key) { return index }
             guard choice.fallsBack else { return nil }
             choice.takeAll()
             return pickAvoiding(&choice, key)
         }
-        guard choice.policy.localCount > 0 else { return pickAvoiding(&choice, key) }
-        let local = Int(choice.policy.localCount)
-        let ticket = key.map { UInt32(truncatingIfNeeded: $0 >> 48) } ?? random.next(below: 65_536)
-        if ticket < localShare(choice) {
-            choice.upper = local
-        } else {
-            choice.lower = local
-        }
-        if choice.lower < choice.upper, let index = pickAvoiding(&choice, key) { return index }
+        setZone(&choice, row, key)
+        if let index = pickAvoiding(&choice, key) { return index }
+        guard choice.isPart else { return nil }
         choice.takeAll()
         return pickAvoiding(&choice, key)
-    }
-
-    /// What of the requests stays in the own zone now.
-    private func localShare(_ choice: EndpointChoice) -> UInt32 {
-        var local = Int(choice.policy.localCount)
-        var all = choice.count
-        if choice.checksHealth {
-            let usable = (0..<all).filter { !vitals(choice, $0).isUnavailable }
-            local = usable.count { $0 < local }
-            all = usable.count
-        }
-        return ZoneSpread.localShare(
-            localEndpoints: local,
-            endpoints: all,
-            localNodes: Int(choice.policy.localNodeCount),
-            nodes: Int(choice.policy.nodeCount)
-        )
     }
 
     /// Chooses another than the endpoint that has just failed, unless it is the only one.

@@ -329,7 +329,7 @@ extension HTTPProxy {
         if let idle = takeIdle(endpoint, origin, transport) {
             upstream = idle
         } else if let opened = openUpstream(endpoint, origin, transport) {
-            setDeadline(opened, connectLimit(exchange))
+            awaitConnection(opened, exchange)
             upstream = opened
         } else {
             body.clear(pool)

@@ -52,7 +52,7 @@ extension HTTPProxy {
             fail(exchange, status: 503, .upstreamConnectFailure)
             return
         }
-        setDeadline(upstream, connectLimit(exchange))
+        awaitConnection(upstream, exchange)
         connections[upstream].output = waiting
         bind(upstream, to: exchange)
     }
@@ -132,6 +132,7 @@ extension HTTPProxy {
 
     /// No connection could even be begun.
     func connectFailedAtOnce(_ exchange: ExchangeHandle) {
+        if exchanges[exchange].flags.contains(.tracked) { noteUnreachable(exchange) }
         if isRetried(exchange, .connectFailure) {
             tryFailed(exchange, .connectFailure)
             return
@@ -148,6 +149,7 @@ extension HTTPProxy {
 
     /// An upstream connection's deadline has passed.
     func upstreamTimedOut(_ handle: ConnectionHandle) {
+        if connections[handle].flags.contains(.racing) && raceTimedOut(handle) { return }
         if connections[handle].flags.contains(.multiplexed) {
             multiplexedTimedOut(handle)
             return

@@ -31,7 +31,7 @@ extension HTTPProxy {
         {
             upstream = idle
         } else if let opened = openUpstream(endpoint, origin, transport) {
-            setDeadline(opened, connectLimit(exchange))
+            awaitConnection(opened, exchange)
             upstream = opened
         } else {
             connectFailedAtOnce(exchange)
@@ -181,6 +181,9 @@ extension HTTPProxy {
     ///
     /// - Returns: whether it goes on as one with a response to come.
     private func handleSpecially(_ handle: ConnectionHandle, _ readiness: Readiness) -> Bool {
+        if connections[handle].flags.contains(.racing) && raceReady(handle, readiness) {
+            return false
+        }
         if connections[handle].flags.contains(.multiplexed) {
             multiplexedReady(handle, readiness)
             return false

@@ -140,6 +140,7 @@ extension HTTPProxy {
         }
         endpoints.clusters[cluster].unavailableCount = unavailable
         endpoints.clusters[cluster].ejectedCount = ejected
+        refreshZones(cluster, row, policy)
     }
 
     /// Looks at the interval's rates. Once an interval and cluster: it may take memory.
@@ -193,13 +194,26 @@ extension HTTPProxy {
         note(.connectionError, 0, exchange, handle)
     }
 
+    /// No connection came about to one address of a name, while others are tried.
+    func noteConnectFailure(_ handle: ConnectionHandle, cluster: Int) {
+        note(.connectionError, 0, cluster, handle)
+    }
+
     private func note(
         _ outcome: EndpointOutcome,
         _ latency: UInt64,
         _ exchange: ExchangeHandle,
         _ handle: ConnectionHandle
     ) {
-        let cluster = Int(exchanges[exchange].action.cluster)
+        note(outcome, latency, Int(exchanges[exchange].action.cluster), handle)
+    }
+
+    private func note(
+        _ outcome: EndpointOutcome,
+        _ latency: UInt64,
+        _ cluster: Int,
+        _ handle: ConnectionHandle
+    ) {
         let slot = connections[handle].endpoint
         guard cluster < view.clusters.count, Int(slot) < endpoints.vitals.count,
             endpoints.vitals[Int(slot)].generation == connections[handle].endpointGeneration,

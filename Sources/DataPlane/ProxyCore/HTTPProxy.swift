@@ -115,6 +115,8 @@ package final class HTTPProxy: EventHandler {
     var choiceRefusal = ResponseFlags.noHealthyUpstream
     /// Which bound it was, where that is `overflow`.
     var choiceOverflow = EngineCounter.breakerRequestOverflows
+    /// Connections that are being made to several addresses of a name.
+    var races: [AddressRace] = []
     /// Exchanges that wait for a connection, by cluster; empty where none does.
     var waitingLines: [Int32: WaitingLine] = [:]
 
@@ -282,6 +284,7 @@ package final class HTTPProxy: EventHandler {
             gathering = .none
         }
         if connections[handle].flags.contains(.pooled) { unlinkIdle(handle) }
+        if connections[handle].flags.contains(.racing) { leaveRace(handle) }
         if connections[handle].flags.contains(.counted) { trackClosed(handle) }
         if connections[handle].flags.contains(.tallied) {
             tally.remove(connections[handle].peer.ip, entry: connections[handle].entry)

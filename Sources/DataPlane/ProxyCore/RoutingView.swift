@@ -174,6 +174,7 @@ package struct RoutingView: ~Copyable {
     let ringPoints: FlatTable<HashRing.Point>
     let maglevEntries: FlatTable<UInt16>
     let parts: FlatTable<PartRow>
+    let zones: FlatTable<ZoneRow>
     let affinityTags: FlatTable<AffinityTagRow>
     let edges: FlatTable<EdgeRow>
     let prefixes: FlatTable<IPPrefix>
@@ -225,6 +226,7 @@ package struct RoutingView: ~Copyable {
         ringPoints = arena.table(builder.balancing.points)
         maglevEntries = arena.table(builder.balancing.entries)
         parts = arena.table(builder.balancing.parts)
+        zones = arena.table(builder.balancing.zones)
         affinityTags = arena.table(builder.balancing.tags)
         edges = arena.table(builder.edges)
         prefixes = arena.table(builder.prefixes)

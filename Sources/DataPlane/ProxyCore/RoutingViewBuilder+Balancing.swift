@@ -8,6 +8,7 @@ struct BalancingTables {
     var points: [HashRing.Point] = []
     var entries: [UInt16] = []
     var parts: [PartRow] = []
+    var zones: [ZoneRow] = []
     var tags: [AffinityTagRow] = []
 }
 
@@ -17,13 +18,19 @@ extension RoutingViewBuilder {
     /// - Returns: the row's index; -1 for none.
     mutating func addBalancing(_ cluster: EngineCluster) -> Int32 {
         let settings = cluster.settings
-        guard settings.needsBalancing else { return -1 }
+        guard settings.needsBalancing || cluster.racesFamilies || cluster.followsHints else {
+            return -1
+        }
         var row = BalancingRow()
         row.algorithm = BalancingRow.Algorithm(settings.balancing.algorithm)
+        row.racesFamilies = cluster.racesFamilies
         row.panicPercent = settings.balancing.panicPercent
         row.slowStartNanoseconds = settings.balancing.slowStart?.wholeNanoseconds ?? 0
         row.hashKeys = addHashKeys(settings)
         row.localCount = Int32(cluster.localCount)
+        row.followsHints = cluster.followsHints
+        row.zoneEndpointMin = settings.balancing.zoneEndpointMin
+        row.zones = addZones(cluster)
         row.localNodeCount = Int32(clamping: cluster.locality.localNodeCount)
         row.nodeCount = Int32(clamping: cluster.locality.nodeCount)
         if let table = cluster.table { row.table = add(table) }
@@ -38,6 +45,26 @@ extension RoutingViewBuilder {
         row.breakers = BreakerRow(settings.breakers)
         balancing.rows.append(row)
         return Int32(balancing.rows.count - 1)
+    }
+
+    /// The zones besides the own, each one run of endpoints.
+    private mutating func addZones(_ cluster: EngineCluster) -> RowRange {
+        let first = Int32(balancing.zones.count)
+        guard cluster.localCount > 0, !cluster.followsHints else { return RowRange() }
+        var start = cluster.localCount
+        while start < cluster.places.count {
+            let zone = cluster.places[start].zone
+            var end = start + 1
+            while end < cluster.places.count && cluster.places[end].zone == zone { end += 1 }
+            balancing.zones.append(
+                ZoneRow(
+                    endpoints: RowRange(first: Int32(start), count: Int32(end - start)),
+                    nodeCount: Int32(clamping: cluster.locality.nodeCounts[zone] ?? 0)
+                )
+            )
+            start = end
+        }
+        return RowRange(first: first, count: Int32(balancing.zones.count) - first)
     }
 
     private mutating func add(_ table: ConsistentTable) -> RowRange {

@@ -15,6 +15,10 @@ package struct DNSQuestion: Equatable, Sendable {
         case foreign
         /// It did not fit into a datagram: the question is to be asked over TCP.
         case truncated
+        /// It answers the question, but does not repeat the name's letters as they were written.
+        case altered
+        /// The name stands for another, of which nothing is said: that is to be asked for.
+        case alias([UInt8], seconds: UInt32)
         /// Addresses, and for how many seconds they hold; none: the name has none of this kind.
         case addresses([IPAddress], seconds: UInt32)
         /// The server could not say.
@@ -41,10 +45,42 @@ package struct DNSQuestion: Equatable, Sendable {
     package let identifier: UInt16
     /// What is asked for.
     package let kind: Kind
-    private let name: [UInt8]
+    /// The name in lower case, as labels.
+    let name: [UInt8]
+    /// The name as it is sent: some letters in upper case, at random. Servers repeat them, forgers
+    /// have to guess them.
+    private let written: [UInt8]
+    /// Whether the message says how long an answer may be; servers of old refuse such.
+    package var hasOptions = true
 
     /// Makes a question; `nil` for what is no host name.
-    package init?(_ name: String, _ kind: Kind, identifier: UInt16) {
+    ///
+    /// - Parameter mixing: which letters are sent in upper case, by bits.
+    package init?(
+        _ name: String,
+        _ kind: Kind,
+        identifier: UInt16 = .random(in: 0...UInt16.max),
+        mixing: UInt64 = 0
+    ) {
+        guard let wire = Self.wire(name) else { return nil }
+        self.init(wire: wire, kind, identifier, mixing: mixing)
+    }
+
+    /// Makes a question of a name in lower case, as labels.
+    init(
+        wire: [UInt8],
+        _ kind: Kind,
+        _ identifier: UInt16 = .random(in: 0...UInt16.max),
+        mixing: UInt64 = 0
+    ) {
+        name = wire
+        written = Self.mixed(wire, mixing)
+        self.kind = kind
+        self.identifier = identifier
+    }
+
+    /// A host name as labels, in lower case; `nil` for what is none.
+    static func wire(_ name: String) -> [UInt8]? {
         let text = name.hasSuffix(".") ? String(name.dropLast()) : name
         guard HostName.isValid(text), !text.hasPrefix("*") else { return nil }
         var wire: [UInt8] = []
@@ -52,17 +88,29 @@ package struct DNSQuestion: Equatable, Sendable {
             wire.append(UInt8(label.utf8.count))
             wire += label.utf8
         }
-        self.name = wire + [0]
-        self.kind = kind
-        self.identifier = identifier
+        return wire + [0]
+    }
+
+    /// Lengths of labels are below the letters.
+    private static func mixed(_ wire: [UInt8], _ bits: UInt64) -> [UInt8] {
+        wire.indices.map { index in
+            let isUpper = bits >> UInt64(index & 63) & 1 != 0
+            let isLetter = (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(wire[index])
+            return isUpper && isLetter ? wire[index] & ~0x20 : wire[index]
+        }
     }
 
     /// The message to send: recursion desired, answers of up to 1,232 bytes (RFC 6891).
     package var bytes: [UInt8] {
-        var message = Self.wide(identifier) + [1, 0, 0, 1, 0, 0, 0, 0, 0, 1]
-        message += name + Self.wide(kind.rawValue) + Self.wide(Record.internet)
+        let count: UInt8 = hasOptions ? 1 : 0
+        var message = Self.wide(identifier) + [1, 0, 0, 1, 0, 0, 0, 0, 0, count]
+        message += written + Self.wide(kind.rawValue) + Self.wide(Record.internet)
+        guard hasOptions else { return message }
         return message + [0] + Self.wide(Record.options) + Self.wide(1_232) + [0, 0, 0, 0, 0, 0]
     }
+
+    /// Whether a failure says that the server did not understand the message (FORMERR, NOTIMP).
+    static func isMisunderstanding(_ code: UInt8) -> Bool { code == 1 || code == 4 }
 
     private static func wide(_ number: UInt16) -> [UInt8] {
         [UInt8(number >> 8), UInt8(number & 255)]
@@ -71,29 +119,40 @@ package struct DNSQuestion: Equatable, Sendable {
     // MARK: Answers
 
     /// Reads a message.
-    package func answer(in message: [UInt8]) -> Answer {
+    ///
+    /// - Parameter ignoringCase: whether the name may be repeated in any case.
+    package func answer(in message: [UInt8], ignoringCase: Bool = false) -> Answer {
         var reader = Reader(message)
         guard message.count >= Self.headByteCount, reader.wide() == identifier,
             let flags = reader.wide(), flags & 0x8000 != 0, flags & 0x7800 == 0,
             reader.wide() == 1, let answerCount = reader.wide(),
             let authorityCount = reader.wide(), reader.wide() != nil,
-            reader.name() == name, reader.wide() == kind.rawValue, reader.wide() == Record.internet
+            let repeated = reader.name(keepsCase: true), repeated.map(Reader.lowered) == name,
+            reader.wide() == kind.rawValue, reader.wide() == Record.internet
         else { return .foreign }
+        guard ignoringCase || repeated == written else { return .altered }
         let code = UInt8(flags & 15)
         guard code == 0 || code == 3 else { return .failure(code: code) }
         if flags & 0x0200 != 0 { return .truncated }
         guard Int(answerCount) + Int(authorityCount) <= Self.recordMax else { return .foreign }
-        return records(&reader, Int(answerCount), Int(authorityCount))
+        return records(&reader, Int(answerCount), Int(authorityCount), isAbsent: code == 3)
     }
 
     private struct Found {
         var addresses: [(owner: [UInt8], ip: IPAddress, seconds: UInt32)] = []
         var aliases: [[UInt8]: (target: [UInt8], seconds: UInt32)] = [:]
         var absenceSeconds: UInt32?
+        /// Whether the server says that there is no such name.
+        var isAbsent: Bool
     }
 
-    private func records(_ reader: inout Reader, _ answers: Int, _ authorities: Int) -> Answer {
-        var found = Found()
+    private func records(
+        _ reader: inout Reader,
+        _ answers: Int,
+        _ authorities: Int,
+        isAbsent: Bool
+    ) -> Answer {
+        var found = Found(isAbsent: isAbsent)
         for index in 0..<(answers + authorities) {
             guard let owner = reader.name(), let type = reader.wide(), let group = reader.wide(),
                 let seconds = reader.long(), let byteCount = reader.wide(),
@@ -128,6 +187,9 @@ package struct DNSQuestion: Equatable, Sendable {
                 return .addresses(own.map(\.ip), seconds: min(seconds, least))
             }
             guard let alias = found.aliases[owner] else {
+                if owner != name && !found.isAbsent && found.absenceSeconds == nil {
+                    return .alias(owner, seconds: seconds)
+                }
                 let absence = found.absenceSeconds ?? Self.absenceSeconds
                 return .addresses([], seconds: min(seconds, absence))
             }
@@ -175,7 +237,7 @@ package struct DNSQuestion: Equatable, Sendable {
 
         /// A name in lower case and without compression. Each pointer leads further to the front
         /// than the one before, so that none leads in a circle (RFC 1035 section 4.1.4).
-        mutating func name() -> [UInt8]? {
+        mutating func name(keepsCase: Bool = false) -> [UInt8]? {
             var name: [UInt8] = []
             var at = position
             var end: Int?
@@ -189,7 +251,8 @@ package struct DNSQuestion: Equatable, Sendable {
                 case 1...63:
                     guard at + length < bytes.count, name.count + length < 254 else { return nil }
                     name.append(UInt8(length))
-                    name += bytes[(at + 1)...(at + length)].map(Self.lowered)
+                    let label = bytes[(at + 1)...(at + length)]
+                    name += keepsCase ? Array(label) : label.map(Self.lowered)
                     at += length + 1
                 case 0xc0...:
                     guard at + 1 < bytes.count else { return nil }
@@ -204,7 +267,7 @@ package struct DNSQuestion: Equatable, Sendable {
             return nil
         }
 
-        private static func lowered(_ byte: UInt8) -> UInt8 {
+        static func lowered(_ byte: UInt8) -> UInt8 {
             (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte
         }
     }

@@ -1,74 +1,92 @@
 import Addressing
 import LinuxSystem
 
-/// Looks up the addresses of one name, both kinds, from one server after the other. Blocks; for a
-/// `BlockingThread`.
-enum NameQuery {
+/// Looks up the addresses of one name and kind, from one server after the other. It waits without a
+/// thread of its own.
+struct NameQuery: Sendable {
     /// What is known of a name.
     struct Outcome: Equatable, Sendable {
-        /// Addresses, the kinds in turn (RFC 8305 section 4); empty: it has none.
+        /// Empty: it has none of this kind.
         var addresses: [IPAddress]
         /// For how long, seconds.
         var seconds: UInt32
     }
 
+    let exchange: ServerExchange
+    let configuration: ResolverConfiguration
+
     /// - Returns: `nil` where no server could say.
-    static func look(up name: String, _ configuration: ResolverConfiguration) -> Outcome? {
-        var kinds: [[IPAddress]] = []
+    func look(up name: String, _ kind: DNSQuestion.Kind) async -> Outcome? {
+        guard let wire = DNSQuestion.wire(name) else { return nil }
+        var owner = wire
         var seconds = UInt32.max
-        for kind in [DNSQuestion.Kind.ipv6, .ipv4] {
-            guard let found = ask(name, kind, configuration) else { return nil }
-            kinds.append(found.addresses)
-            // That one kind is not there does not make the other short-lived.
-            if !found.addresses.isEmpty || seconds == .max { seconds = min(seconds, found.seconds) }
-        }
-        var addresses: [IPAddress] = []
-        for index in 0..<(kinds.map(\.count).max() ?? 0) {
-            for kind in kinds where index < kind.count && !addresses.contains(kind[index]) {
-                addresses.append(kind[index])
+        for _ in 0...DNSQuestion.aliasMax {
+            switch await ask(owner, kind) {
+            case .addresses(let found, let own):
+                return Outcome(addresses: found, seconds: min(seconds, own))
+            case .alias(let target, let own):
+                owner = target
+                seconds = min(seconds, own)
+            case .foreign, .altered, .truncated, .failure, nil: return nil
             }
         }
-        return Outcome(addresses: addresses, seconds: seconds)
+        return nil
     }
 
-    private static func ask(
-        _ name: String,
-        _ kind: DNSQuestion.Kind,
-        _ configuration: ResolverConfiguration
-    ) -> Outcome? {
+    /// Asks all servers, as often as is set, until one says something of the name.
+    private func ask(_ name: [UInt8], _ kind: DNSQuestion.Kind) async -> DNSQuestion.Answer? {
         for _ in 0..<configuration.attempts {
             for server in configuration.servers {
-                let identifier = UInt16.random(in: 0...UInt16.max)
-                guard let question = DNSQuestion(name, kind, identifier: identifier) else {
-                    return nil
-                }
-                let answer = ask(question, server, configuration.timeoutMilliseconds)
-                if case .addresses(let found, let seconds)? = answer {
-                    return Outcome(addresses: found, seconds: seconds)
+                switch await ask(name, kind, server) {
+                case .addresses(let found, let seconds)?:
+                    return .addresses(found, seconds: seconds)
+                case .alias(let target, let seconds)?: return .alias(target, seconds: seconds)
+                case .foreign?, .altered?, .truncated?, .failure?, nil: continue
                 }
             }
         }
         return nil
     }
 
-    private static func ask(
+    /// Asks one server, in the way that it understands.
+    private func ask(
+        _ name: [UInt8],
+        _ kind: DNSQuestion.Kind,
+        _ server: SocketAddress
+    ) async -> DNSQuestion.Answer? {
+        let mixing = UInt64.random(in: .min ... .max)
+        let question = { DNSQuestion(wire: name, kind, mixing: mixing) }
+        let answer = await send(question(), server, .datagram)
+        switch answer {
+        case .truncated?: return await send(question(), server, .stream)
+        case .altered?:
+            // The server, or a forger, wrote the name in its own way. Nobody forges a stream.
+            if let whole = await send(question(), server, .stream) { return whole }
+            return await send(DNSQuestion(wire: name, kind, mixing: 0), server, .datagram)
+        case .failure(let code)? where DNSQuestion.isMisunderstanding(code):
+            var plain = question()
+            plain.hasOptions = false
+            return await send(plain, server, .datagram)
+        case .addresses?, .alias?, .foreign?, .failure?, nil: return answer
+        }
+    }
+
+    private func send(
         _ question: DNSQuestion,
         _ server: SocketAddress,
-        _ timeoutMilliseconds: Int32
-    ) -> DNSQuestion.Answer? {
-        let message = try? ServerExchange.datagram(
+        _ transport: ServerExchange.Transport
+    ) async -> DNSQuestion.Answer? {
+        let message = await exchange.ask(
             question.bytes,
-            to: server,
-            timeoutMilliseconds: timeoutMilliseconds
+            server,
+            transport,
+            timeoutMilliseconds: configuration.timeoutMilliseconds
         ) { question.answer(in: $0) != .foreign }
         guard let message else { return nil }
         let answer = question.answer(in: message)
-        guard answer == .truncated else { return answer }
-        let whole = try? ServerExchange.stream(
-            question.bytes,
-            to: server,
-            timeoutMilliseconds: timeoutMilliseconds
-        )
-        return whole.map { question.answer(in: $0) }
+        // What is written in another way is only of use over a stream.
+        guard transport == .stream, answer == .altered else { return answer }
+        return DNSQuestion(wire: question.name, question.kind, question.identifier)
+            .answer(in: message, ignoringCase: true)
     }
 }

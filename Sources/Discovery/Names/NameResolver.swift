@@ -1,30 +1,24 @@
 import Addressing
 import LinuxSystem
 
-/// Keeps the addresses of names current: looks each up again when its time is over, and tells when
-/// something differs. What is known stands while no server answers.
+/// Keeps the addresses of names current: looks each up again when its time is over, both kinds at
+/// once and each for itself, and tells when something differs. What is known stands while no server
+/// answers.
 package actor NameResolver {
-    /// The bounds of how long an answer is believed, seconds: a server that says 0 is not asked
-    /// all the time, one that says a year is asked again.
-    static let secondsRange: ClosedRange<UInt32> = 5...3_600
-    /// How long it is believed that a name is not there.
-    static let absenceSecondsMax: UInt32 = 300
-    /// Addresses of one name that are used.
-    static let addressMax = 64
     /// Lookups in hand at a time; more wait for their turn.
-    static let lookupMax = 4
+    static let lookupMax = 512
     /// Names that are looked up; more have no addresses.
     static let nameMax = 1_024
 
-    private struct Entry {
-        var addresses: [IPAddress] = []
-        var dueNanoseconds: UInt64 = 0
-        var isUnderWay = false
+    private struct Key: Hashable {
+        var name: String
+        var kind: DNSQuestion.Kind
     }
 
     private let configuration: @Sendable () -> ResolverConfiguration
-    private var entries: [String: Entry] = [:]
-    private var underWayCount = 0
+    private var exchange: ServerExchange?
+    private var records: [Key: NameRecord] = [:]
+    private var inHand: Set<Key> = []
     private var timer: Task<Void, Never>?
     private var changed: @Sendable () async -> Void = {}
 
@@ -43,18 +37,45 @@ package actor NameResolver {
         }
     }
 
-    /// What is known of the names that are followed.
-    package var addresses: [String: [IPAddress]] { entries.mapValues(\.addresses) }
+    /// What is known of the names that are followed: addresses of both kinds in turn (RFC 8305
+    /// section 4).
+    package var addresses: [String: [IPAddress]] {
+        var known: [String: [IPAddress]] = [:]
+        for key in records.keys where key.kind == .ipv6 {
+            known[key.name] = NameResolver.interleaved(
+                records[key]?.addresses ?? [],
+                records[Key(name: key.name, kind: .ipv4)]?.addresses ?? []
+            )
+        }
+        return known
+    }
+
+    static func interleaved(_ first: [IPAddress], _ second: [IPAddress]) -> [IPAddress] {
+        var addresses: [IPAddress] = []
+        for index in 0..<max(first.count, second.count) {
+            for kind in [first, second] where index < kind.count && !addresses.contains(kind[index])
+            {
+                addresses.append(kind[index])
+            }
+        }
+        return addresses
+    }
+
+    /// Names that are being looked up.
+    var namesInHand: Set<String> { Set(inHand.map(\.name)) }
 
     /// Says whom to tell of changes.
     package func onChange(_ body: @escaping @Sendable () async -> Void) { changed = body }
 
     /// Follows these names and no others.
     package func follow(_ names: Set<String>) {
-        let wanted = Set(names.sorted().prefix(NameResolver.nameMax))
-        guard wanted != Set(entries.keys) else { return }
-        entries = entries.filter { wanted.contains($0.key) }
-        for name in wanted where entries[name] == nil { entries[name] = Entry() }
+        let followed = names.sorted().prefix(NameResolver.nameMax)
+        let wanted = Set(
+            followed.flatMap { name in DNSQuestion.Kind.allCases.map { Key(name: name, kind: $0) } }
+        )
+        guard wanted != Set(records.keys) else { return }
+        records = records.filter { wanted.contains($0.key) }
+        for key in wanted where records[key] == nil { records[key] = NameRecord() }
         work()
     }
 
@@ -63,69 +84,36 @@ package actor NameResolver {
         timer?.cancel()
         timer = nil
         let now = Clock.monotonicNanoseconds()
-        var nextNanoseconds = UInt64.max
-        let waiting = entries.filter { !$0.value.isUnderWay }
-        for (name, entry) in waiting.sorted(by: {
-            $0.value.dueNanoseconds < $1.value.dueNanoseconds
-        }) {
-            // Whoever ends comes back here.
-            guard underWayCount < NameResolver.lookupMax else { return }
-            guard entry.dueNanoseconds <= now else {
-                nextNanoseconds = entry.dueNanoseconds
-                break
-            }
-            begin(name)
+        let waiting = records.filter { !inHand.contains($0.key) }
+        var due = waiting.filter { $0.value.dueNanoseconds <= now }
+        let room = NameResolver.lookupMax - inHand.count
+        if due.count > room {
+            let first = due.sorted { $0.value.dueNanoseconds < $1.value.dueNanoseconds }
+            due = Dictionary(uniqueKeysWithValues: Array(first.prefix(max(room, 0))))
         }
-        guard nextNanoseconds < .max else { return }
-        let wait = Int64(nextNanoseconds - now)
+        for key in due.keys { begin(key) }
+        // Whoever ends comes back here.
+        let next = waiting.values.map(\.dueNanoseconds).filter { $0 > now }.min()
+        guard let next else { return }
         timer = Task {
-            try? await Task.sleep(for: .nanoseconds(wait))
+            try? await Task.sleep(for: .nanoseconds(Int64(next - now)))
             if !Task.isCancelled { self.work() }
         }
     }
 
-    private func begin(_ name: String) {
-        entries[name]?.isUnderWay = true
-        underWayCount += 1
-        let configuration = configuration
-        Task {
-            let found = await BlockingThread.run(name: "martlet-dns") {
-                NameQuery.look(up: name, configuration())
-            }
-            await self.ended(name, found.flatMap(\.self))
-        }
+    private func begin(_ key: Key) {
+        if exchange == nil { exchange = try? ServerExchange() }
+        inHand.insert(key)
+        let query = exchange.map { NameQuery(exchange: $0, configuration: configuration()) }
+        Task { await self.ended(key, await query?.look(up: key.name, key.kind)) }
     }
 
-    private func ended(_ name: String, _ found: NameQuery.Outcome?) async {
-        underWayCount -= 1
+    private func ended(_ key: Key, _ found: NameQuery.Outcome?) async {
+        inHand.remove(key)
         defer { work() }
-        guard var entry = entries[name] else { return }
-        entry.isUnderWay = false
-        var seconds = NameResolver.secondsRange.lowerBound
-        let before = entry.addresses
-        if let found {
-            let usable = found.addresses.filter(NameResolver.isUsable)
-            entry.addresses = Array(usable.prefix(NameResolver.addressMax))
-            let most =
-                usable.isEmpty
-                ? NameResolver.absenceSecondsMax : NameResolver.secondsRange.upperBound
-            seconds = min(max(found.seconds, seconds), most)
-        }
-        entry.dueNanoseconds = Clock.monotonicNanoseconds() + UInt64(seconds) * 1_000_000_000
-        entries[name] = entry
+        guard let before = records[key] else { return }
+        records[key]?.take(found, now: Clock.monotonicNanoseconds())
         // Servers give the addresses in turn; another order is no change.
-        if Set(before) != Set(entry.addresses) { await changed() }
-    }
-
-    /// A name must not lead to this node itself or to the cloud's metadata server (loopback,
-    /// link-local, unspecified and multicast addresses).
-    static func isUsable(_ ip: IPAddress) -> Bool {
-        if ip.isIPv4 {
-            let bits = ip.v4Bits
-            let first = bits >> 24
-            return first != 0 && first != 127 && bits >> 16 != 0xa9fe && first < 224
-        }
-        let prefix = ip.high >> 48
-        return !(ip.high == 0 && ip.low <= 1) && prefix & 0xffc0 != 0xfe80 && prefix < 0xff00
+        if Set(before.addresses) != Set(records[key]?.addresses ?? []) { await changed() }
     }
 }

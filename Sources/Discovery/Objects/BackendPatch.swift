@@ -86,6 +86,7 @@ struct BackendPatch {
         reader.take("slowStart", into: &settings.balancing.slowStart)
         reader.take("panicPercent", into: &settings.balancing.panicPercent, 0...100)
         reader.take("preferZone", into: &settings.balancing.prefersZone)
+        reader.take("zoneEndpointMin", into: &settings.balancing.zoneEndpointMin, 0...65_536)
         guard reader.has("subset") else { return }
         var subset = reader.reader("subset")
         defer { subset.refuseUnknown() }

@@ -80,6 +80,7 @@ enum CoreDecoder {
         let name = reader.name("addresses")
         let line = reader.line
         let faults = reader.faults
+        var hints = reader.reader("hints")
         return EndpointSliceContent.Endpoint(
             addresses: reader.strings("addresses").compactMap {
                 FieldReader.address($0, name, line, faults)
@@ -89,7 +90,11 @@ enum CoreDecoder {
             isTerminating: isTerminating,
             nodeName: reader.string("nodeName") ?? "",
             zone: reader.string("zone") ?? "",
-            podUID: target.string("uid") ?? ""
+            podUID: target.string("uid") ?? "",
+            hintZones: hints.readers("forZones").compactMap { zone in
+                var zone = zone
+                return zone.string("name")
+            }
         )
     }
 

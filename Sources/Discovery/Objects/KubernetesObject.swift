@@ -64,6 +64,7 @@ package struct EndpointSliceContent: Equatable, Sendable {
         var nodeName: String
         var zone: String
         var podUID: String
+        var hintZones: [String] = []
     }
 
     /// One port.

@@ -89,7 +89,8 @@ package struct SnapshotReducer {
                 appProtocol: appProtocol,
                 endpoints: content.externalName.isEmpty
                     ? EndpointMerge.merge(slices, port, content)
-                    : EndpointMerge.named(names[content.externalName] ?? [], port)
+                    : EndpointMerge.named(names[content.externalName] ?? [], port),
+                isNamed: !content.externalName.isEmpty
             )
             ports.append(
                 Service.Port(
@@ -271,7 +272,8 @@ enum EndpointMerge {
             isTerminating: endpoint.isTerminating,
             nodeName: endpoint.nodeName,
             zone: endpoint.zone,
-            podUID: endpoint.podUID
+            podUID: endpoint.podUID,
+            hintZones: endpoint.hintZones
         )
         guard let other = found[made.address] else {
             found[made.address] = made

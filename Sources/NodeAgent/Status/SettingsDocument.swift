@@ -126,6 +126,7 @@ enum SettingsDocument {
             seconds("slowStartSeconds", balancing.slowStart, &json)
             json.integer("panicPercent", balancing.panicPercent)
             json.bool("preferZone", balancing.prefersZone)
+            json.integer("zoneEndpointMin", balancing.zoneEndpointMin)
             guard let subset = balancing.subset else { return }
             json.object("subset") { json in
                 json.string("attribute", subset.attribute.rawValue)

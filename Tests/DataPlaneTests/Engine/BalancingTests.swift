@@ -247,13 +247,20 @@ import Testing
         EndpointPlace(zone: zone, node: "n\(index)")
     }
 
+    private var zoned: BackendSettings {
+        settings {
+            $0.prefersZone = true
+            $0.zoneEndpointMin = 0
+        }
+    }
+
     @Test func aZoneWithEnoughEndpointsKeepsItsRequests() throws {
         let rig = try EngineRig(endpointCount: 4)
         rig.install(
             clusters: [[2, 0, 3, 1]],
-            settings: settings { $0.prefersZone = true },
+            settings: zoned,
             places: places,
-            locality: EngineLocality(zone: "a", localNodeCount: 1, nodeCount: 3)
+            locality: EngineLocality(zone: "a", nodeCounts: ["a": 1, "b": 1, "c": 1])
         )
         #expect(Set(owners(rig, 20) { _ in EngineRig.get }) == [0, 1])
     }
@@ -262,21 +269,90 @@ import Testing
         let rig = try EngineRig(endpointCount: 4)
         rig.install(
             clusters: [[0, 1, 2, 3]],
-            settings: settings { $0.prefersZone = true },
+            settings: zoned,
             places: places,
-            locality: EngineLocality(zone: "b", localNodeCount: 1, nodeCount: 2)
+            locality: EngineLocality(zone: "b", nodeCounts: ["b": 1, "z": 1])
         )
         let local = owners(rig, 80) { _ in EngineRig.get }.count { $0 == 2 }
         #expect(local > 25 && local < 55, "\(local) of 80 stayed; half was to")
+    }
+
+    @Test func whatSpillsGoesWhereThereIsRoom() throws {
+        // Zone "a" has half of the endpoints and a quarter of the nodes, "c" has less than its share.
+        let rig = try EngineRig(endpointCount: 4)
+        rig.install(
+            clusters: [[0, 1, 2, 3]],
+            settings: zoned,
+            places: places,
+            locality: EngineLocality(zone: "b", nodeCounts: ["a": 1, "b": 2, "c": 1])
+        )
+        let found = owners(rig, 80) { _ in EngineRig.get }
+        #expect(!found.contains(3))
+        #expect(found.contains(0) && found.contains(1) && found.contains(2))
+    }
+
+    @Test func withFewEndpointsZonesDoNotMatter() throws {
+        let rig = try EngineRig(endpointCount: 4)
+        var settings = zoned
+        settings.balancing.zoneEndpointMin = 5
+        rig.install(
+            clusters: [[0, 1, 2, 3]],
+            settings: settings,
+            places: places,
+            locality: EngineLocality(zone: "a", nodeCounts: ["a": 1, "b": 1, "c": 1])
+        )
+        #expect(Set(owners(rig, 12) { _ in EngineRig.get }) == [0, 1, 2, 3])
+    }
+
+    @Test func inPanicZonesDoNotMatter() throws {
+        let rig = try EngineRig(endpointCount: 4)
+        var settings = zoned
+        settings.balancing.panicPercent = 60
+        rig.install(
+            clusters: [[0, 1, 2, 3]],
+            settings: settings,
+            places: places,
+            locality: EngineLocality(zone: "a", nodeCounts: ["a": 1, "b": 1, "c": 1])
+        )
+        #expect(Set(owners(rig, 12) { _ in EngineRig.get }) == [0, 1])
+        for index in [2, 3] {
+            let endpoint = try #require(rig.endpoint(index))
+            rig.proxy.setHealth(endpoint.slot, generation: endpoint.generation, isHealthy: false)
+        }
+        #expect(Set(owners(rig, 12) { _ in EngineRig.get }) == [0, 1, 2, 3])
+    }
+
+    private func hinted(_ zones: [[String]]) -> [EndpointPlace] {
+        zones.map { EndpointPlace(zone: "z", hintZones: $0) }
+    }
+
+    @Test func hintsGiveAZoneItsEndpointsWithoutAnyPolicy() throws {
+        let rig = try EngineRig(endpointCount: 4)
+        let locality = EngineLocality(zone: "b", nodeCounts: ["a": 1, "b": 9])
+        let install = { (places: [EndpointPlace]) in
+            rig.install(clusters: [[0, 1, 2, 3]], places: places, locality: locality)
+        }
+        install(hinted([["a"], ["b"], ["a", "b"], ["c"]]))
+        #expect(Set(owners(rig, 12) { _ in EngineRig.get }) == [1, 2])
+        for index in [1, 2] {
+            let endpoint = try #require(rig.endpoint(index))
+            rig.proxy.setHealth(endpoint.slot, generation: endpoint.generation, isHealthy: false)
+        }
+        #expect(Set(owners(rig, 12) { _ in EngineRig.get }) == [0, 3])
+        // One without hints, or none for this zone: all endpoints serve.
+        install(hinted([["a"], ["b"], [], ["c"]]))
+        #expect(owners(rig, 12) { _ in EngineRig.get }.contains(0))
+        install(hinted([["a"], ["a"], ["a"], ["c"]]))
+        #expect(owners(rig, 12) { _ in EngineRig.get }.contains(3))
     }
 
     @Test func aZoneWhoseEndpointsAreUnhealthyIsLeft() throws {
         let rig = try EngineRig(endpointCount: 4)
         rig.install(
             clusters: [[0, 1, 2, 3]],
-            settings: settings { $0.prefersZone = true },
+            settings: zoned,
             places: places,
-            locality: EngineLocality(zone: "b", localNodeCount: 1, nodeCount: 4)
+            locality: EngineLocality(zone: "b", nodeCounts: ["a": 2, "b": 1, "c": 1])
         )
         #expect(rig.ask().endpoint == 2)
         let endpoint = try #require(rig.endpoint(2))

@@ -21,7 +21,7 @@ import Testing
         settings.balancing.algorithm = .maglev
         settings.balancing.prefersZone = true
         var contribution = EngineContribution()
-        contribution.locality = EngineLocality(zone: zone, localNodeCount: 1, nodeCount: 2)
+        contribution.locality = EngineLocality(zone: zone, nodeCounts: [zone: 1, "-": 1])
         contribution.clusters[id] = Cluster(
             id: id,
             settings: settings,
@@ -74,7 +74,7 @@ import Testing
             settings: settings,
             endpoints: endpoints,
             places: ["a", "c", "b"].map { EndpointPlace(zone: $0) },
-            locality: EngineLocality(zone: "c", localNodeCount: 1, nodeCount: 3)
+            locality: EngineLocality(zone: "c", nodeCounts: ["a": 1, "b": 1, "c": 1])
         )
         #expect(cluster.endpoints.map(\.slot) == [2, 1, 3])
         #expect(cluster.localCount == 1)
@@ -101,7 +101,7 @@ import Testing
         ]
         #expect(
             EngineLocality(snapshot)
-                == EngineLocality(zone: "b", localNodeCount: 2, nodeCount: 3)
+                == EngineLocality(zone: "b", nodeCounts: ["a": 1, "b": 2])
         )
         snapshot.nodeName = "n9"
         #expect(EngineLocality(snapshot).zone.isEmpty)

@@ -11,6 +11,12 @@ final class EngineRig {
         SocketAddress(.loopbackIPv4, 9_000 + UInt16(index))
     }
 
+    private func address(_ index: Int) -> SocketAddress {
+        let address = EngineRig.address(index)
+        return ipv6.contains(index) ? SocketAddress(.loopbackIPv6, address.port) : address
+    }
+
+    private let ipv6: Set<Int>
     let network: SimulatedNetwork
     let loop: EventLoop
     let proxy: HTTPProxy
@@ -42,15 +48,21 @@ final class EngineRig {
     /// A loop and its handlers hold each other.
     deinit { loop.dispose() }
 
-    /// - Parameter dead: endpoints that refuse connections.
+    /// - Parameters:
+    ///   - dead: endpoints that refuse connections.
+    ///   - silent: endpoints that answer none.
+    ///   - ipv6: endpoints whose address is of IPv6.
     init(
         endpointCount: Int = 1,
         dead: [Int] = [],
+        silent: [Int] = [],
+        ipv6: Set<Int> = [],
         limits: EngineLimits = EngineLimits(),
         seed: UInt64 = 1,
         log: LogRing? = nil
     ) throws {
         network = SimulatedNetwork(seed: seed)
+        self.ipv6 = ipv6
         loop = try EventLoop(network: Network(simulation: network))
         proxy = HTTPProxy(loop: loop, limits: limits, seed: seed, log: log)
         acceptor = Acceptor(loop: loop)
@@ -58,7 +70,8 @@ final class EngineRig {
         upstreams = Array(repeating: [], count: endpointCount)
         for index in 0..<endpointCount {
             let isDead = dead.contains(index)
-            listeners.append(isDead ? -1 : network.listen(on: EngineRig.address(index)))
+            listeners.append(isDead ? -1 : network.listen(on: address(index)))
+            if silent.contains(index) { network.silentAddresses.insert(address(index)) }
         }
         _ = try acceptor.add(
             .init(owning: network.listen(on: EngineRig.entrance)),
@@ -84,6 +97,7 @@ final class EngineRig {
         host: HostPattern = .any,
         places: [EndpointPlace] = [],
         locality: EngineLocality = EngineLocality(),
+        isNamed: Bool = false,
         change: (inout EngineAction) -> Void = { _ in }
     ) {
         var configuration = EngineConfiguration()
@@ -100,9 +114,10 @@ final class EngineRig {
             configuration.clusters[slot] = EngineCluster(
                 name: id.description,
                 settings: settings,
-                endpoints: endpoints.compactMap { slots.endpoint(id, EngineRig.address($0)) },
+                endpoints: endpoints.compactMap { slots.endpoint(id, address($0)) },
                 places: places.isEmpty ? [] : endpoints.map { places[$0] },
-                locality: locality
+                locality: locality,
+                isNamed: isNamed
             )
             configuration.clusters[slot]?.transport = transports.transport(settings, .http, [:])
             backends.append(EngineBackend(cluster: slot, weight: weight))
@@ -134,7 +149,7 @@ final class EngineRig {
 
     /// The number that an endpoint of the first cluster has now.
     func endpoint(_ index: Int) -> EngineEndpoint? {
-        slots.present(ClusterID(namespace: "ns", name: "c0", port: 80), EngineRig.address(index))
+        slots.present(ClusterID(namespace: "ns", name: "c0", port: 80), address(index))
     }
 
     // MARK: Driving

@@ -14,6 +14,7 @@ import Testing
         settings.balancing.tableSize = 211
         settings.balancing.slowStart = number == 1 ? .milliseconds(40) : nil
         settings.balancing.prefersZone = number == 2
+        settings.balancing.zoneEndpointMin = 0
         settings.balancing.panicPercent = number == 0 ? 0 : 50
         var outliers = OutlierSettings()
         outliers.consecutiveErrors = 2

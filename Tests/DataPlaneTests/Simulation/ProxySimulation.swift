@@ -102,7 +102,7 @@ final class ProxySimulation {
                 settings: settings(number),
                 endpoints: served.compactMap { slots.endpoint(id, backends[$0].address) },
                 places: served.map { EndpointPlace(zone: "z\($0 % 2)", node: "n\($0)") },
-                locality: EngineLocality(zone: "z0", localNodeCount: 1, nodeCount: 2)
+                locality: EngineLocality(zone: "z0", nodeCounts: ["z0": 1, "z1": 1])
             )
             rules.append(
                 EngineRule(

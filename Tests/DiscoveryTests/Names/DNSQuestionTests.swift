@@ -106,6 +106,48 @@ import Testing
         #expect(try ask(message) == .addresses([Self.ip], seconds: 20))
     }
 
+    @Test func lettersAreSentInUpperCaseAtRandomAndMustComeBackSo() throws {
+        let question = try #require(DNSQuestion("a.example", .ipv4, identifier: 7, mixing: 0x22))
+        // Bits count bytes: the second is the first label's letter.
+        #expect(question.bytes[12...].starts(with: Self.wire("A.exAmple")))
+        var right = Message(question: "A.exAmple", answers: 1)
+        right.record("a.example", 1, 60, [10, 0, 0, 1])
+        #expect(question.answer(in: right.bytes) == .addresses([Self.ip], seconds: 60))
+        for name in ["a.example", "A.EXAMPLE", "A.exaMple"] {
+            var message = Message(question: name, answers: 1)
+            message.record("a.example", 1, 60, [10, 0, 0, 1])
+            #expect(question.answer(in: message.bytes) == .altered)
+            #expect(
+                question.answer(in: message.bytes, ignoringCase: true)
+                    == .addresses([Self.ip], seconds: 60)
+            )
+        }
+        #expect(question.answer(in: Message(question: "A.exBmple", answers: 0).bytes) == .foreign)
+    }
+
+    @Test func anAliasOfWhichNothingIsSaidIsToBeAskedFor() throws {
+        var message = Message(answers: 1)
+        message.record("a.example", 5, 20, Self.wire("b.example"))
+        #expect(try ask(message) == .alias(Self.wire("b.example"), seconds: 20))
+        let zone =
+            Self.wire("ns") + Self.wire("root") + Array(repeating: 0, count: 16) + [0, 0, 0, 40]
+        var ended = Message(answers: 1, authorities: 1)
+        ended.record("a.example", 5, 20, Self.wire("b.example"))
+        ended.record("example", 6, 90, zone)
+        #expect(try ask(ended) == .addresses([], seconds: 20))
+        var absent = Message(flags: 0x8183, answers: 1)
+        absent.record("a.example", 5, 20, Self.wire("b.example"))
+        #expect(try ask(absent) == .addresses([], seconds: 20))
+    }
+
+    @Test func aServerOfOldIsAskedWithoutOptions() throws {
+        var question = try #require(DNSQuestion("a.example", .ipv4, identifier: 7))
+        let whole = question.bytes
+        question.hasOptions = false
+        #expect(whole.count == question.bytes.count + 11)
+        #expect(question.bytes[11] == 0 && whole[11] == 1)
+    }
+
     @Test func aCircleOfAliasesIsAFailure() throws {
         var message = Message(answers: 2)
         message.record("a.example", 5, 20, Self.wire("b.example"))

@@ -179,6 +179,7 @@ import Testing
                       slowStart: 30s
                       panicPercent: 25
                       preferZone: true
+                      zoneEndpointMin: 3
                       subset: { attribute: Zone, header: X-Zone, fallBack: false }
                     affinity: { type: Cookie, name: tie, lifetime: 1h, absoluteTimeout: 2h }
                     healthCheck:
@@ -219,6 +220,7 @@ import Testing
         wanted.balancing.slowStart = .seconds(30)
         wanted.balancing.panicPercent = 25
         wanted.balancing.prefersZone = true
+        wanted.balancing.zoneEndpointMin = 3
         wanted.balancing.subset = .init(attribute: .zone, header: "x-zone", fallsBack: false)
         wanted.affinity = SessionAffinity(
             .cookie(name: "tie", path: "/", lifetime: .seconds(3600)),
