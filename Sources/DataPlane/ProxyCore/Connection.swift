@@ -47,6 +47,12 @@ package struct Connection: BitwiseCopyable {
         static let unpoolable = Flags(rawValue: 1 << 14)
         /// Has HTTP/2 output to be collected at the end of the turn.
         static let collects = Flags(rawValue: 1 << 15)
+        /// Its entry point may have the PROXY protocol: the worker knows its socket's own addresses.
+        static let proxied = Flags(rawValue: 1 << 16)
+        /// Its first bytes may be, or must be, a header of the PROXY protocol, and are not read yet.
+        static let awaitsProxyHeader = Flags(rawValue: 1 << 17)
+        /// Its entry point has times of its own.
+        static let timed = Flags(rawValue: 1 << 18)
         /// Its entry point bounds its age.
         static let ages = Flags(rawValue: 1 << 20)
         /// Counted in the worker's tally by entry point and source.

@@ -31,6 +31,7 @@ package enum EngineCounter: Int, CaseIterable, Sendable {
     case listenerConnectionLimitHits, sourceConnectionLimitHits
     case upstreamHTTP2Sessions, upstreamTLSHandshakes, upstreamTLSResumptions
     case upstreamTLSErrors, upstreamCertificateErrors
+    case proxyHeaders, proxyHeadersRefused, proxyHeaderLimitHits, proxyHeaderTimeouts
 
     /// The Prometheus name; `nil` for the counter of a limit, which is shown under the limit's name.
     package var metricName: String? {
@@ -91,7 +92,9 @@ package enum EngineCounter: Int, CaseIterable, Sendable {
         case .upstreamTLSResumptions: "martlet_upstream_tls_resumptions_total"
         case .upstreamTLSErrors: "martlet_upstream_tls_errors_total"
         case .upstreamCertificateErrors: "martlet_upstream_certificate_errors_total"
-        case .handshakeLimitHits, .handshakeTimeouts,
+        case .proxyHeaders: "martlet_proxy_headers_total"
+        case .proxyHeadersRefused: "martlet_proxy_headers_refused_total"
+        case .handshakeLimitHits, .handshakeTimeouts, .proxyHeaderLimitHits, .proxyHeaderTimeouts,
             .connectionLimitHits, .exchangeLimitHits, .bufferLimitHits, .poolLimitHits,
             .triesLimitHits, .discardLimitHits, .headLimitHits, .headerTimeouts, .idleTimeouts,
             .bodyTimeouts, .sendTimeouts, .connectTimeouts, .upstreamTimeouts, .poolIdleTimeouts,

@@ -23,6 +23,8 @@ package struct EngineLimits: Sendable, BitwiseCopyable {
     package var discardByteLimit = 1 << 28
     /// From the first byte of a head to its last: slow heads hold a connection no longer.
     package var headerTimeout = Duration.seconds(10)
+    /// From accepting to the end of the header of the PROXY protocol, where one is required.
+    package var proxyHeaderTimeout = Duration.seconds(5)
     /// TLS handshakes in hand. Bounds memory: about 40 KiB each, and a ClientHello in pieces.
     package var handshakeMax = 4_096
     /// From accepting to the end of the TLS handshake, where a listener sets nothing else.
@@ -75,6 +77,7 @@ package struct EngineLimits: Sendable, BitwiseCopyable {
 struct EngineTimeouts: BitwiseCopyable {
     let header: UInt64
     let handshake: UInt64
+    let proxyHeader: UInt64
     let idle: UInt64
     let body: UInt64
     let discard: UInt64
@@ -91,6 +94,7 @@ struct EngineTimeouts: BitwiseCopyable {
     init(_ limits: EngineLimits) {
         header = limits.headerTimeout.wholeNanoseconds
         handshake = limits.handshakeTimeout.wholeNanoseconds
+        proxyHeader = limits.proxyHeaderTimeout.wholeNanoseconds
         idle = limits.idleTimeout.wholeNanoseconds
         body = limits.bodyTimeout.wholeNanoseconds
         discard = limits.discardTimeout.wholeNanoseconds
@@ -98,9 +102,14 @@ struct EngineTimeouts: BitwiseCopyable {
         connect = limits.connectTimeout.wholeNanoseconds
         raceDelay = max(limits.raceDelay.wholeNanoseconds, 1_000_000)
         streamIdle = limits.streamIdleTimeout.wholeNanoseconds
-        sweep = min(max(min(header, min(send, body)) / 4, 50_000_000), 5_000_000_000)
+        sweep = EngineTimeouts.sweep(header: header, send: send, body: body)
         upstreamIdle = limits.upstreamIdleTimeout.wholeNanoseconds
         poolIdle = limits.poolIdleTimeout.wholeNanoseconds
         tunnelIdle = limits.tunnelIdleTimeout.wholeNanoseconds
+    }
+
+    /// A quarter of the shortest of some times, 50 ms to 5 s.
+    static func sweep(header: UInt64, send: UInt64, body: UInt64) -> UInt64 {
+        min(max(min(header, min(send, body)) / 4, 50_000_000), 5_000_000_000)
     }
 }

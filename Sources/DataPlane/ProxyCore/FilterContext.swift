@@ -73,17 +73,18 @@ public final class FilterContext {
 
     // MARK: Who and where
 
-    /// The socket's peer: never an address from a header.
+    /// The socket's peer: never an address from a header, be it of HTTP or of the PROXY protocol.
     package var peer: SocketAddress {
         proxy.connections.contains(connection)
-            ? proxy.connections[connection].peer : SocketAddress(.anyIPv6, 0)
+            ? proxy.socketEnds(connection).peer : SocketAddress(.anyIPv6, 0)
     }
 
     /// The client's address: by the word of trusted proxies where the listener's policy has any,
     /// else the socket's peer. Not to be blocked: what a header says blocks nobody.
     package var clientAddress: IPAddress {
         guard exchange.isSome, proxy.exchanges[exchange].flags.contains(.knowsClient) else {
-            return peer.ip
+            return proxy.connections.contains(connection)
+                ? proxy.connections[connection].peer.ip : .anyIPv6
         }
         return proxy.annexes[proxy.exchanges[exchange].annex].client
     }
@@ -206,7 +207,8 @@ public final class FilterContext {
 
     // MARK: Coupling with the packet layer
 
-    /// Asks for the socket's peer to be blocked at this listener. Decided and written at once.
+    /// Asks for the socket's peer to be blocked at this listener. Decided and written at once. A
+    /// peer that named another client by the PROXY protocol is not: it speaks for many.
     ///
     /// - Returns: whether the block was granted, and if not, why; both are counted for the plugin.
     @discardableResult
@@ -216,6 +218,10 @@ public final class FilterContext {
         owner: BlockOwner,
         dryRun: Bool
     ) -> BlockVerdict {
+        guard !proxy.isProxied(connection) else {
+            tally?.counts.count(.refused(.proxied))
+            return .refused(.proxied)
+        }
         let request = BlockRequest(
             source: peer.ip,
             listener: listener,

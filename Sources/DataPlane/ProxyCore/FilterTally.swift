@@ -6,6 +6,8 @@ package enum BlockRefusal: Int, CaseIterable, Error, Sendable {
     case notCoupled
     /// The exchange belongs to no listener.
     case noListener
+    /// The peer is a proxy that named the client by the PROXY protocol.
+    case proxied
     /// The source may never be blocked.
     case neverBlocked
     /// The source's address may be forged.

@@ -1,4 +1,4 @@
-/// The age that a listener's connections may reach.
+/// How long a listener's clients are waited for, and the age that its connections may reach.
 extension HTTPProxy {
     /// Notes when a new connection is too old, where its entry point bounds its age.
     func beginAge(_ handle: ConnectionHandle) {
@@ -16,5 +16,45 @@ extension HTTPProxy {
     func isTooOld(_ handle: ConnectionHandle) -> Bool {
         connections[handle].flags.contains(.ages)
             && ageEnds[Int(handle.index)] <= loop.nowNanoseconds
+    }
+
+    // MARK: Waiting for clients
+
+    /// From a head's first byte to its last, nanoseconds.
+    @inline(__always)
+    func headTime(_ handle: ConnectionHandle) -> UInt64 {
+        connections[handle].flags.contains(.timed) ? times(handle).head : timeouts.header
+    }
+
+    /// Between two arrivals of a request's body, nanoseconds.
+    @inline(__always)
+    func bodyTime(_ handle: ConnectionHandle) -> UInt64 {
+        connections[handle].flags.contains(.timed) ? times(handle).body : timeouts.body
+    }
+
+    /// Between two requests, nanoseconds.
+    @inline(__always)
+    func idleTime(_ handle: ConnectionHandle) -> UInt64 {
+        connections[handle].flags.contains(.timed) ? times(handle).idle : timeouts.idle
+    }
+
+    /// Between two looks at the streams of an HTTP/2 connection, nanoseconds.
+    func sweepTime(_ handle: ConnectionHandle) -> UInt64 {
+        guard connections[handle].flags.contains(.timed) else { return timeouts.sweep }
+        let times = self.times(handle)
+        return EngineTimeouts.sweep(header: times.head, send: timeouts.send, body: times.body)
+    }
+
+    /// The times of a connection whose entry point may have its own.
+    @inline(never)
+    private func times(
+        _ handle: ConnectionHandle
+    ) -> (head: UInt64, body: UInt64, idle: UInt64) {
+        let own = view.times(connections[handle].entry)
+        return (
+            own.headNanoseconds == 0 ? timeouts.header : own.headNanoseconds,
+            own.bodyNanoseconds == 0 ? timeouts.body : own.bodyNanoseconds,
+            own.idleNanoseconds == 0 ? timeouts.idle : own.idleNanoseconds
+        )
     }
 }

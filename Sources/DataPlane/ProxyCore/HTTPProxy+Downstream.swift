@@ -36,8 +36,10 @@ extension HTTPProxy {
         connection.entry = configuration.entry
         connection.origin = configuration.origin
         connection.flags = [.readable, .detects]
+        if view.times(configuration.entry).isSet { connection.flags.insert(.timed) }
         if view.boundsConnections(configuration.entry) {
-            guard admits(peer.ip, configuration.entry) else {
+            let isClient = view.proxyAcceptance(configuration.entry) == .off
+            guard admits(peer.ip, configuration.entry, isClient: isClient) else {
                 loop.network.close(fd)
                 return
             }
@@ -59,8 +61,10 @@ extension HTTPProxy {
             close(handle)
             return
         }
-        if configuration.tlsHosts < 0 {
-            setDeadline(handle, timeouts.header)
+        if view.proxyAcceptance(configuration.entry) != .off {
+            guard awaitProxyHeader(handle, configuration.tlsHosts) else { return }
+        } else if configuration.tlsHosts < 0 {
+            setDeadline(handle, headTime(handle))
         } else if !beginTLS(handle, configuration.tlsHosts) {
             close(handle)
             return
@@ -99,12 +103,12 @@ extension HTTPProxy {
         }
         let exchange = connections[handle].exchange
         guard exchanges.contains(exchange) else {
-            setDeadline(handle, timeouts.idle)
+            setDeadline(handle, idleTime(handle))
             return
         }
         let isTunnel = exchanges[exchange].flags.contains(.tunnel)
         let isTimed = !isTunnel && !exchanges[exchange].flags.contains(.requestEnded)
-        setDeadline(handle, isTimed ? timeouts.body : 0)
+        setDeadline(handle, isTimed ? bodyTime(handle) : 0)
         resumeResponse(exchange)
         if isTunnel { settleTunnel(exchange) }
     }
@@ -196,7 +200,9 @@ extension HTTPProxy {
     /// - Returns: how many; `nil` when nothing came or the connection is gone.
     @inline(__always)
     func receive(_ handle: ConnectionHandle, after waiting: Int) -> Int? {
-        if connections[handle].flags.contains(.tls) { return receiveEncrypted(handle, waiting) }
+        if !connections[handle].flags.isDisjoint(with: [.tls, .awaitsProxyHeader]) {
+            return receiveEncrypted(handle, waiting)
+        }
         let outcome = loop.network.receive(
             connections[handle].fd,
             into: received,
@@ -307,7 +313,7 @@ extension HTTPProxy {
         case .needMore:
             pool.give(block)
             if connections[handle].exchangeCount > 0 && connections[handle].input.isEmpty {
-                setDeadline(handle, timeouts.header)
+                setDeadline(handle, headTime(handle))
             }
             beginHeadSearch(handle, bytes)
             return 0
@@ -334,7 +340,7 @@ extension HTTPProxy {
         switch connections[handle].body.next(bytes) {
         case .data(let skipped, let byteCount):
             let data = bytes.extracting(skipped..<(skipped + byteCount))
-            setDeadline(handle, timeouts.body)
+            setDeadline(handle, bodyTime(handle))
             forwardRequestBody(exchange, data)
             if connections.contains(handle), connections[handle].body.isComplete {
                 requestEnded(exchange)
@@ -426,6 +432,8 @@ extension HTTPProxy {
         if isBlocked(handle) {
             counters.count(.sendTimeouts)
             downstreamFailed(handle)
+        } else if connections[handle].flags.contains(.awaitsProxyHeader) {
+            proxyHeaderTimedOut(handle)
         } else if connections[handle].flags.contains(.handshaking) {
             handshakeTimedOut(handle)
         } else if connections[handle].flags.contains(.discards) {

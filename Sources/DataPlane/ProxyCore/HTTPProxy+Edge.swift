@@ -79,13 +79,15 @@ extension HTTPProxy {
     }
 
     /// Counts a connection at an entry point that bounds them.
-    func admits(_ source: IPAddress, _ entry: Int32) -> Bool {
+    ///
+    /// - Parameter isClient: whether the source is the client, and not a proxy that is to name it.
+    func admits(_ source: IPAddress, _ entry: Int32, isClient: Bool) -> Bool {
         let row = view.entries[Int(entry)]
         let verdict = tally.admit(
             source,
             entry: entry,
             connectionMax: row.connectionMax,
-            perSourceMax: row.connectionPerSourceMax
+            perSourceMax: isClient ? row.connectionPerSourceMax : 0
         )
         switch verdict {
         case .admitted: return true

@@ -21,7 +21,7 @@ extension HTTPProxy {
             beginDiscarding(downstream)
             return
         }
-        if !isBlocked(downstream) { setDeadline(downstream, timeouts.idle) }
+        if !isBlocked(downstream) { setDeadline(downstream, idleTime(downstream)) }
         if !connections[downstream].input.isEmpty || canReceive(downstream) {
             schedule(downstream)
         }

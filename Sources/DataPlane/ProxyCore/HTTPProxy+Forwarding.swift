@@ -106,7 +106,7 @@ extension HTTPProxy {
         return row.trustedHops > 0 ? nil : found
     }
 
-    private func isIn(_ range: RowRange, _ address: IPAddress) -> Bool {
+    func isIn(_ range: RowRange, _ address: IPAddress) -> Bool {
         for offset in 0..<range.count
         where view.prefixes[Int(range.first + offset)].contains(address) {
             return true

@@ -185,7 +185,7 @@ extension HTTPProxy {
         }
         guard connection.streams.isEmpty else {
             if connection.sweepNanoseconds == 0 {
-                connection.sweepNanoseconds = now &+ timeouts.sweep
+                connection.sweepNanoseconds = now &+ sweepTime(handle)
             }
             connectionTimers.set(handle.index, connection.sweepNanoseconds)
             return
@@ -195,11 +195,11 @@ extension HTTPProxy {
         connection.sweepNanoseconds = 0
         connection.frameCount = frames
         if connection.headNanoseconds > 0 {
-            connectionTimers.set(handle.index, connection.headNanoseconds &+ timeouts.header)
+            connectionTimers.set(handle.index, connection.headNanoseconds &+ headTime(handle))
         } else if connection.end == .announced {
             setDeadline(handle, timeouts.discard)
         } else if isNewlyIdle {
-            setDeadline(handle, timeouts.idle)
+            setDeadline(handle, idleTime(handle))
         }
     }
 
@@ -209,7 +209,7 @@ extension HTTPProxy {
         connection.sweepNanoseconds = 0
         let now = loop.nowNanoseconds
         let head = connection.headNanoseconds
-        if head > 0 && now &- head >= timeouts.header {
+        if head > 0 && now &- head >= headTime(handle) {
             counters.count(.headerTimeouts)
             noteProtocolAbuse(handle)
             connection.session.goAway(.enhanceYourCalm)
@@ -235,6 +235,7 @@ extension HTTPProxy {
     /// Gives up the streams whose client does nothing for them: a window that stays closed, a body
     /// that does not come.
     private func sweepStreams(_ handle: ConnectionHandle, _ connection: HTTP2Connection) {
+        let bodyTime = self.bodyTime(handle)
         for slot in 0..<connection.streams.capacity where connection.streams[slot].stream != 0 {
             let row = connection.streams[slot]
             guard exchanges.contains(row.exchange) else { continue }
@@ -244,7 +245,7 @@ extension HTTPProxy {
                 counters.count(.sendTimeouts)
                 noteProtocolAbuse(handle)
                 cutStream(row.exchange, .enhanceYourCalm)
-            } else if owesBody(exchange) && idle >= timeouts.body {
+            } else if owesBody(exchange) && idle >= bodyTime {
                 counters.count(.bodyTimeouts)
                 fail(row.exchange, status: 408, .downstreamTimeout)
             } else if monotonicSecond &- row.progressSecond >= connection.streamIdleSeconds {

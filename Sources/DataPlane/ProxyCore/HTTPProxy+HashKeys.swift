@@ -13,7 +13,9 @@ extension HTTPProxy {
             if row.source == .address {
                 let downstream = exchanges[exchange].downstream
                 guard connections.contains(downstream) else { continue }
-                let ip = connections[downstream].peer.ip
+                let ip =
+                    exchanges[exchange].flags.contains(.knowsClient)
+                    ? annexes[exchanges[exchange].annex].client : connections[downstream].peer.ip
                 return KeyedHash.of(ip.high, ip.low, key: HTTPProxy.requestKey)
             }
             let bytes = text(of: row, exchange)

@@ -42,7 +42,7 @@ extension HTTPProxy {
             exchanges[exchange].flags.insert(.requestEnded)
             connectionTimers.set(handle.index, 0)
         } else {
-            setDeadline(handle, timeouts.body)
+            setDeadline(handle, bodyTime(handle))
         }
         if parsed.hasUpgrade,
             asksForWebSocket(parsed, headBytes(exchange), headFields(exchange))

@@ -1,7 +1,7 @@
 /// TLS on the client's side: ciphertext between the socket and the proxy's plain bytes.
 extension HTTPProxy {
     /// Ciphertext taken at once: with a record that OpenSSL holds in part, its plaintext still fits.
-    private static let ciphertextByteLimit = receiveByteLimit - 18_432
+    static let ciphertextByteLimit = receiveByteLimit - 18_432
 
     // MARK: Sessions
 
@@ -38,7 +38,7 @@ extension HTTPProxy {
         if session.hasForwardedCertificate {
             connections[handle].flags.insert(.forwardsCertificate)
         }
-        if connections[handle].role == .downstream { setDeadline(handle, timeouts.header) }
+        if connections[handle].role == .downstream { setDeadline(handle, headTime(handle)) }
         counters.count(.tlsHandshakes)
         if session.isResumed { counters.count(.tlsResumptions) }
     }
@@ -58,6 +58,9 @@ extension HTTPProxy {
     ///
     /// - Returns: how many plain bytes; `nil` when none came or the connection is gone.
     func receiveEncrypted(_ handle: ConnectionHandle, _ waiting: Int) -> Int? {
+        if connections[handle].flags.contains(.awaitsProxyHeader) {
+            return receiveProxyHeader(handle, waiting)
+        }
         while true {
             let outcome = loop.network.receive(
                 connections[handle].fd,
@@ -68,7 +71,8 @@ extension HTTPProxy {
             switch outcome {
             case .received(let count):
                 let isLast = noteReceived(handle, count)
-                guard let produced = take(handle, count, waiting) else { return nil }
+                let bytes = ciphertext.bytes(0, count)
+                guard let produced = take(handle, bytes, waiting) else { return nil }
                 if produced > 0 { return produced }
                 if isLast { return nil }
             case .blocked:
@@ -86,7 +90,7 @@ extension HTTPProxy {
     }
 
     /// Whether the kernel holds no more now: it gave less than it might have.
-    private func noteReceived(_ handle: ConnectionHandle, _ count: Int) -> Bool {
+    func noteReceived(_ handle: ConnectionHandle, _ count: Int) -> Bool {
         guard count < HTTPProxy.ciphertextByteLimit,
             !connections[handle].flags.contains(.peerEnded), loop.network.simulation == nil
         else { return false }
@@ -95,19 +99,18 @@ extension HTTPProxy {
     }
 
     /// Takes what was received: of an open session, or of the ClientHello that begins one.
-    private func take(_ handle: ConnectionHandle, _ count: Int, _ waiting: Int) -> Int? {
+    func take(_ handle: ConnectionHandle, _ bytes: RawSpan, _ waiting: Int) -> Int? {
         if let session = tlsSession(handle) {
-            return decrypt(handle, session, ciphertext.bytes(0, count), waiting)
+            return decrypt(handle, session, bytes, waiting)
         }
         guard let port = tlsPorts[connections[handle].tlsListener] else {
             connectionFailed(handle)
             return nil
         }
         guard var greeting = greetings.removeValue(forKey: handle.index) else {
-            let bytes = ciphertext.bytes(0, count)
             return begin(handle, port.table.choose(bytes), bytes, waiting)
         }
-        greeting.append(copying: ciphertext.bytes(0, count))
+        greeting.append(copying: bytes)
         return greeting.withRawSpan { begin(handle, port.table.choose($0), $0, waiting) }
     }
 

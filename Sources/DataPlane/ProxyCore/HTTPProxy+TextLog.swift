@@ -93,8 +93,10 @@ extension HTTPProxy {
             return
         }
         switch value {
-        case .remoteAddress, .directAddress: text.append(address: connections[handle].peer)
-        case .remoteHost, .directHost: text.append(address: connections[handle].peer.ip)
+        case .remoteAddress: text.append(address: connections[handle].peer)
+        case .directAddress: text.append(address: socketEnds(handle).peer)
+        case .remoteHost: text.append(address: connections[handle].peer.ip)
+        case .directHost: text.append(address: socketEnds(handle).peer.ip)
         case .remotePort: text.append(decimal: UInt64(connections[handle].peer.port))
         case .localAddress: text.append(address: connections[handle].local)
         case .localHost: text.append(address: connections[handle].local.ip)

@@ -238,7 +238,7 @@ extension HTTPProxy {
         guard connections.contains(downstream), exchanges[exchange].stream == 0,
             !exchanges[exchange].flags.contains(.requestEnded)
         else { return }
-        setDeadline(downstream, timeouts.body)
+        setDeadline(downstream, bodyTime(downstream))
         resumeReading(downstream)
     }
 

@@ -104,7 +104,7 @@ extension HTTPProxy {
         guard exchanges[exchange].stream == 0, connections.contains(downstream),
             !exchanges[exchange].flags.contains(.requestEnded)
         else { return }
-        setDeadline(downstream, timeouts.body)
+        setDeadline(downstream, bodyTime(downstream))
         resumeReading(downstream)
     }
 

@@ -107,6 +107,8 @@ package final class HTTPProxy: EventHandler {
     package var filterFaults: ((String, String) -> Void)?
     /// When connections whose age is bounded are too old, by slot.
     var ageEnds: [UInt64] = []
+    /// Connections of entry points with the PROXY protocol, by slot.
+    var proxiedConnections: [Int32: ProxiedConnection] = [:]
     /// Exchanges without a client.
     var shadowCount = 0
     /// No new requests on old connections: the process is about to end.
@@ -291,6 +293,9 @@ package final class HTTPProxy: EventHandler {
         }
         if connections[handle].transport >= 0 && connections[handle].role == .upstream {
             endTransport(handle)
+        }
+        if connections[handle].flags.contains(.proxied) {
+            proxiedConnections[handle.index] = nil
         }
         closeSessions(handle)
         loop.network.close(connections[handle].fd)

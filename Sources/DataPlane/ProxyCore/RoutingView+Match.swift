@@ -21,6 +21,18 @@ extension RoutingView {
         return row.connectionMax > 0 || row.connectionPerSourceMax > 0
     }
 
+    /// What an entry point's clients are waited for.
+    func times(_ entry: Int32) -> ListenerTimes {
+        guard entry >= 0, Int(entry) < entries.count else { return ListenerTimes() }
+        return entries[Int(entry)].times
+    }
+
+    /// Whether connections of an entry point may begin by a header of the PROXY protocol.
+    func proxyAcceptance(_ entry: Int32) -> ProxyAcceptance {
+        guard entry >= 0, Int(entry) < entries.count else { return .off }
+        return entries[Int(entry)].proxyProtocol
+    }
+
     /// Whether an entry point is a client's first hop.
     func isEdge(_ entry: Int32) -> Bool {
         entry >= 0 && Int(entry) < entries.count && entries[Int(entry)].isEdge

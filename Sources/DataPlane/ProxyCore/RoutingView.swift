@@ -28,6 +28,44 @@ struct EntryRow: BitwiseCopyable {
     var connectionMax: UInt32 = 0
     var connectionPerSourceMax: UInt32 = 0
     var http2 = HTTP2EntryRow()
+    /// What its clients are waited for, where its policies say.
+    var times = ListenerTimes()
+    /// When its connections begin by a header of the PROXY protocol, and whose: a run of prefixes.
+    var proxyProtocol = ProxyAcceptance.off
+    var proxyTrusted = RowRange()
+}
+
+/// How long clients of an entry point are waited for; 0 stands for the node's own.
+struct ListenerTimes: BitwiseCopyable {
+    var headNanoseconds: UInt64 = 0
+    var bodyNanoseconds: UInt64 = 0
+    var idleNanoseconds: UInt64 = 0
+
+    init() {}
+
+    init(_ timeouts: ListenerTimeouts) {
+        headNanoseconds = timeouts.head?.wholeNanoseconds ?? 0
+        bodyNanoseconds = timeouts.body?.wholeNanoseconds ?? 0
+        idleNanoseconds = timeouts.idle?.wholeNanoseconds ?? 0
+    }
+
+    /// Whether any is not the node's own.
+    var isSet: Bool { headNanoseconds | bodyNanoseconds | idleNanoseconds != 0 }
+}
+
+/// When a connection begins by a header of the PROXY protocol.
+enum ProxyAcceptance: UInt8, BitwiseCopyable {
+    case off
+    case optional
+    case required
+
+    init(_ acceptance: ProxyProtocolSettings.Acceptance) {
+        switch acceptance {
+        case .off: self = .off
+        case .optional: self = .optional
+        case .required: self = .required
+        }
+    }
 }
 
 /// A slot of the open-addressed table of host names.

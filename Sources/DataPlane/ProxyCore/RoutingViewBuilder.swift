@@ -77,6 +77,9 @@ struct RoutingViewBuilder {
         row.ageNanoseconds = nanoseconds(entry.settings.timeouts.connectionAge)
         row.connectionMax = entry.settings.limits.connections
         row.connectionPerSourceMax = entry.settings.limits.connectionsPerSource
+        row.times = ListenerTimes(entry.settings.timeouts)
+        row.proxyProtocol = ProxyAcceptance(entry.settings.proxyProtocol.acceptance)
+        row.proxyTrusted = addPrefixes(entry.settings.proxyProtocol.trustedPrefixes)
         for host in entry.hosts {
             let index = Int32(hosts.count)
             hosts.append(hostRow(of: host))
@@ -96,15 +99,19 @@ struct RoutingViewBuilder {
         if host.settings.allowsConnect { row.rules.insert(.allowsConnect) }
         row.streamIdleNanoseconds = host.settings.timeouts.streamIdle?.wholeNanoseconds ?? 0
         if EdgeRow.isNeeded(by: host.settings) {
-            let trusted = host.settings.forwarding.trustedPrefixes
-            let range = RowRange(first: Int32(prefixes.count), count: Int32(trusted.count))
-            prefixes += trusted
+            let range = addPrefixes(host.settings.forwarding.trustedPrefixes)
             let via = intern(host.settings.forwarding.viaName)
             row.edge = Int32(edges.count)
             row.rules.insert(.hasEdge)
             edges.append(EdgeRow(host.settings, via: via, trusted: range))
         }
         return row
+    }
+
+    private mutating func addPrefixes(_ list: [IPPrefix]) -> RowRange {
+        let range = RowRange(first: Int32(prefixes.count), count: Int32(list.count))
+        prefixes += list
+        return range
     }
 
     private mutating func addHostKey(

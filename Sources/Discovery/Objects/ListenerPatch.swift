@@ -62,6 +62,7 @@ struct ListenerPatch {
         defer { forwarding.refuseUnknown() }
         forwarding.take("trustedHops", into: &settings.forwarding.trustedHops, 0...32)
         forwarding.take("trustedPrefixes", into: &settings.forwarding.trustedPrefixes, most: 256)
+        forwarding.take("addHost", into: &settings.forwarding.addsHost)
         forwarding.take("addForwarded", into: &settings.forwarding.addsForwarded)
         forwarding.take("keepRequestID", into: &settings.forwarding.keepsRequestID)
         guard let via = forwarding.string("viaName") else { return }

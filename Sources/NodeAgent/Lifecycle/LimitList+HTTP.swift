@@ -149,6 +149,13 @@ extension LimitList {
                 "A body with longer trailers is answered 431."
             ),
             Self.row(
+                "proxyProtocol.headerByteLimit",
+                "bytes",
+                ProxyHeader.byteLimit,
+                .proxyHeaderLimitHits,
+                "A header with its records; a connection that begins by a longer one is reset."
+            ),
+            Self.row(
                 "http.editedTextByteLimit",
                 "bytes",
                 HTTPProxy.editedTextByteLimit,
@@ -186,6 +193,12 @@ extension LimitList {
                 engine.handshakeTimeout,
                 .handshakeTimeouts,
                 "From accepting to the end of the handshake; then the connection ends."
+            ),
+            Self.row(
+                "proxyProtocol.headerTimeout",
+                engine.proxyHeaderTimeout,
+                .proxyHeaderTimeouts,
+                "From accepting to the end of a header that must come; then the connection ends."
             ),
             Self.row(
                 "http.idleTimeout",

@@ -18,6 +18,7 @@ enum SettingsDocument {
                     "trustedPrefixes",
                     settings.forwarding.trustedPrefixes.map(\.description)
                 )
+                json.bool("addHost", settings.forwarding.addsHost)
                 json.bool("addForwarded", settings.forwarding.addsForwarded)
                 json.string("viaName", settings.forwarding.viaName)
                 json.bool("keepRequestID", settings.forwarding.keepsRequestID)

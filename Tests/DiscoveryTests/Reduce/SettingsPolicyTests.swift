@@ -80,6 +80,7 @@ import Testing
                     forwarding:
                       trustedHops: 2
                       trustedPrefixes: [10.0.0.0/8]
+                      addHost: true
                       addForwarded: true
                       viaName: edge
                       keepRequestID: false
@@ -128,6 +129,7 @@ import Testing
         wanted.underscores = .drop
         wanted.forwarding.trustedHops = 2
         wanted.forwarding.trustedPrefixes = [try #require(IPPrefix("10.0.0.0/8"))]
+        wanted.forwarding.addsHost = true
         wanted.forwarding.addsForwarded = true
         wanted.forwarding.viaName = "edge"
         wanted.forwarding.keepsRequestID = false

@@ -12,6 +12,7 @@ enum FuzzTarget: String, CaseIterable {
     case json = "json"
     case watchLines = "watch-lines"
     case dnsAnswer = "dns-answer"
+    case proxyHeader = "proxy-header"
 
     /// Runs one input.
     func run(_ bytes: [UInt8]) {
@@ -24,6 +25,7 @@ enum FuzzTarget: String, CaseIterable {
         case .json: JSONFacts.check(bytes)
         case .watchLines: WatchLineFacts.check(bytes)
         case .dnsAnswer: DNSFacts.check(bytes)
+        case .proxyHeader: ProxyHeaderFacts.check(bytes)
         }
     }
 }

@@ -25,6 +25,7 @@ struct LimitCase: Sendable, CustomTestStringConvertible {
 
     /// Every case.
     static let all =
-        http + httpTimes + tls + http2 + filters + routing + relay + blocks + control + status
+        http + httpTimes + proxyProtocol + tls + http2 + filters + routing + relay + blocks
+        + control + status
         + documents + packetLayer
 }
