@@ -137,6 +137,7 @@ let package = Package(
         ),
         tests("Addressing", []),
         tests("Telemetry", ["Telemetry"]),
+        tests("MeshModel", ["MeshModel"]),
         tests("TrafficPolicy", ["MeshModel", "TrafficPolicy"]),
         tests("LinuxSystem", []),
         tests("DataPlane", ["DataPlane", "MeshModel", "TrafficPolicy", "Telemetry", "COpenSSL"]),

@@ -91,7 +91,14 @@ package struct ListenerPlan: Sendable {
             where hosts[pattern] == nil
                 && ordered.first(where: { $0.host.covers(pattern) })?.id == listener.id
             {
-                let rules = EngineContribution.rules(of: routes, plugins: listener.plugins)
+                let rules = EngineContribution.rules(
+                    of: routes,
+                    plugins: listener.plugins,
+                    at: RouteOrigin(
+                        isTLS: listener.listenerProtocol == .https,
+                        port: listener.port
+                    )
+                )
                 contribution.addClusters(of: rules, from: snapshot)
                 hosts[pattern] = .init(
                     pattern: pattern,

@@ -3,6 +3,8 @@ package enum PathMatch: Hashable, Sendable {
     case exact(String)
     /// Whole path elements; a trailing slash has been removed, `/` is the empty prefix.
     case prefix(String)
+    /// A regular expression that all of the path must match.
+    case pattern(Pattern)
 }
 
 /// A name with an exact value: a header or query condition.
@@ -19,6 +21,20 @@ package struct NamedValue: Hashable, Sendable {
     }
 }
 
+/// A name with a regular expression that all of its value must match.
+package struct NamedPattern: Hashable, Sendable {
+    /// The name; lower case for headers.
+    package var name: String
+    /// What the value must match.
+    package var pattern: Pattern
+
+    /// Makes a pair.
+    package init(_ name: String, _ pattern: Pattern) {
+        self.name = name
+        self.pattern = pattern
+    }
+}
+
 /// One match of a rule: all its conditions must hold.
 package struct HTTPMatch: Hashable, Sendable {
     /// The path condition.
@@ -29,19 +45,39 @@ package struct HTTPMatch: Hashable, Sendable {
     package var headers: [NamedValue]
     /// Query conditions; names are unique.
     package var queryParameters: [NamedValue]
+    /// Header conditions by regular expressions; names are unique, and not among `headers`.
+    package var headerPatterns: [NamedPattern]
+    /// Query conditions by regular expressions; names are unique, and not among
+    /// `queryParameters`.
+    package var queryPatterns: [NamedPattern]
 
     /// Makes a match; by default of every request.
     package init(
         path: PathMatch = .prefix(""),
         method: String? = nil,
         headers: [NamedValue] = [],
-        queryParameters: [NamedValue] = []
+        queryParameters: [NamedValue] = [],
+        headerPatterns: [NamedPattern] = [],
+        queryPatterns: [NamedPattern] = []
     ) {
         self.path = path
         self.method = method
         self.headers = headers
         self.queryParameters = queryParameters
+        self.headerPatterns = headerPatterns
+        self.queryPatterns = queryPatterns
     }
+
+    /// Whether it asks for nothing but a path.
+    package var isOfPathAlone: Bool {
+        method == nil && headerCount == 0 && queryCount == 0
+    }
+
+    /// How many headers it looks at.
+    package var headerCount: Int { headers.count + headerPatterns.count }
+
+    /// How many query parameters it looks at.
+    package var queryCount: Int { queryParameters.count + queryPatterns.count }
 }
 
 /// A header filter (`RequestHeaderModifier`, `ResponseHeaderModifier`). Names are lower case.
@@ -81,14 +117,18 @@ package struct RouteBackend: Hashable, Sendable {
     package var requestHeaders: HeaderModifier
     /// Applied to responses that come from this backend, before the rule's.
     package var responseHeaders: HeaderModifier
+    /// What becomes of the target of requests that go to this backend, in place of the rule's.
+    package var change: RouteChange?
 
     /// Makes a backend.
     package init(
         target: Target,
         weight: Int = 1,
         requestHeaders: HeaderModifier = HeaderModifier(),
-        responseHeaders: HeaderModifier = HeaderModifier()
+        responseHeaders: HeaderModifier = HeaderModifier(),
+        change: RouteChange? = nil
     ) {
+        self.change = change
         self.target = target
         self.weight = weight
         self.requestHeaders = requestHeaders
@@ -131,6 +171,10 @@ package struct HTTPRouteRule: Equatable, Sendable {
     package var retries: RetrySettings?
     /// Backends that get a copy of requests and whose answers nobody sees.
     package var mirrors: [RouteMirror]
+    /// What becomes of the request's target.
+    package var change: RouteChange?
+    /// Which origins' scripts may read answers; `nil`: not decided here.
+    package var crossOrigin: CrossOriginPolicy?
     /// Why the rule as a whole answers 500 (a filter that cannot be honoured), else `nil`.
     package var fault: String?
 
@@ -144,8 +188,12 @@ package struct HTTPRouteRule: Equatable, Sendable {
         backendRequestTimeout: Duration? = nil,
         retries: RetrySettings? = nil,
         mirrors: [RouteMirror] = [],
+        change: RouteChange? = nil,
+        crossOrigin: CrossOriginPolicy? = nil,
         fault: String? = nil
     ) {
+        self.change = change
+        self.crossOrigin = crossOrigin
         self.matches = matches
         self.requestHeaders = requestHeaders
         self.responseHeaders = responseHeaders

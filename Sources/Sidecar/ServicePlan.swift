@@ -26,7 +26,8 @@ struct ServicePlan: Sendable {
         }
         let name = "mesh \(port.cluster)"
         let routes = port.routes.compactMap { snapshot.httpRoutes[$0] }
-        var rules = EngineContribution.rules(of: routes)
+        let origin = RouteOrigin(port: port.number)
+        var rules = EngineContribution.rules(of: routes, at: origin)
         if rules.isEmpty {
             rules = [
                 EngineContribution.Rule(
@@ -35,7 +36,8 @@ struct ServicePlan: Sendable {
                         backends: [RouteBackend(target: .cluster(port.cluster))]
                     ),
                     routeName: name,
-                    plugins: []
+                    plugins: [],
+                    origin: origin
                 )
             ]
         }

@@ -86,13 +86,24 @@ import Testing
             guard prefix.isEmpty || path == prefix || path.hasPrefix(prefix + "/") else {
                 return false
             }
+        case .pattern(let pattern): guard pattern.matches(path) else { return false }
         }
         if let method = match.method, method != asked.method { return false }
         for wanted in match.headers {
             let found = asked.headers.first { $0.name.lowercased() == wanted.name }
             guard found?.value == wanted.value else { return false }
         }
+        for wanted in match.headerPatterns {
+            let found = asked.headers.first { $0.name.lowercased() == wanted.name }
+            guard let found, wanted.pattern.matches(found.value) else { return false }
+        }
         let query = parts.count > 1 ? parts[1].split(separator: "&") : []
+        for wanted in match.queryPatterns {
+            let found = query.first { $0.hasPrefix("\(wanted.name)=") }
+            guard let found, wanted.pattern.matches(String(found.dropFirst(2))) else {
+                return false
+            }
+        }
         return match.queryParameters.allSatisfy { query.contains("\($0.name)=\($0.value)") }
     }
 
@@ -100,11 +111,12 @@ import Testing
         let (kind, length): (Int, Int) =
             switch match.path {
             case .exact(let path): (0, -path.utf8.count)
-            case .prefix(let path): (1, -path.utf8.count)
+            case .pattern(let pattern): (1, -pattern.text.utf8.count)
+            case .prefix(let path): (2, -path.utf8.count)
             }
         return [
-            kind, length, match.method == nil ? 1 : 0, -match.headers.count,
-            -match.queryParameters.count, position,
+            kind, length, match.method == nil ? 1 : 0, -match.headerCount, -match.queryCount,
+            position,
         ]
     }
 
@@ -124,6 +136,12 @@ import Testing
         "a.example", "b.example", "x.y.example", "a-host-name-of-twenty.example",
         "quite-a-long-host-name.with.labels.example",
     ]
+
+    /// Of different lengths, so that their order is one.
+    private static let patterns = ["/a/.*", "/[a-c]+", "/a/?b?/?c?", ".*"].compactMap {
+        try? Pattern($0)
+    }
+    private static let digits = (try? Pattern("[0-9]+")) ?? patterns[0]
 
     private func hosts(_ random: inout SplitMix, conditions: Bool) -> [EngineHost] {
         var patterns: [HostPattern] = Self.names.shuffled(using: &random).prefix(2).map {
@@ -148,10 +166,21 @@ import Testing
         let text = Self.paths.randomElement(using: &random) ?? ""
         let isExact = !text.isEmpty && Bool.random(using: &random)
         var match = HTTPMatch(path: isExact ? .exact(text) : .prefix(text))
+        if Int.random(in: 0..<4, using: &random) == 0,
+            let pattern = Self.patterns.randomElement(using: &random)
+        {
+            match.path = .pattern(pattern)
+        }
         if conditions {
             match.method = [nil, nil, "GET", "POST"].randomElement(using: &random) ?? nil
             if Bool.random(using: &random) { match.headers = [NamedValue("x-one", "1")] }
             if Bool.random(using: &random) { match.queryParameters = [NamedValue("q", "2")] }
+            if match.headers.isEmpty && Bool.random(using: &random) {
+                match.headerPatterns = [NamedPattern("x-one", Self.digits)]
+            }
+            if match.queryParameters.isEmpty && Bool.random(using: &random) {
+                match.queryPatterns = [NamedPattern("q", Self.digits)]
+            }
         }
         defer { next += 1 }
         return EngineRule(match: match, action: EngineAction(routeName: "\(next)", backends: []))
@@ -206,6 +235,11 @@ import Testing
         (HTTPMatch(headers: [one, two], queryParameters: [q, r]), HTTPMatch(method: "GET")),
         (HTTPMatch(path: .prefix("")), HTTPMatch(path: .prefix("/a"))),
         (HTTPMatch(path: .prefix("/a/b"), method: "GET"), HTTPMatch(path: .exact("/a/b"))),
+        (HTTPMatch(path: .prefix("/a/b"), method: "GET"), HTTPMatch(path: .pattern(patterns[3]))),
+        (HTTPMatch(path: .pattern(patterns[3])), HTTPMatch(path: .pattern(patterns[0]))),
+        (HTTPMatch(path: .pattern(patterns[0])), HTTPMatch(path: .exact("/a/b"))),
+        (HTTPMatch(), HTTPMatch(headerPatterns: [NamedPattern("x-one", digits)])),
+        (HTTPMatch(), HTTPMatch(queryPatterns: [NamedPattern("q", digits)])),
     ])
     func theMoreSpecificOfTwoRulesTakesTheRequest(general: HTTPMatch, specific: HTTPMatch) throws {
         let rules = [general, specific].enumerated().map { number, match in

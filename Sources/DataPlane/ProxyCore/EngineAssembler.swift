@@ -80,14 +80,18 @@ package struct EngineContribution: Sendable {
         package var routeName: String
         /// The plugins in effect, merged by name.
         package var plugins: [PluginBinding]
+        /// Where clients reach it.
+        package var origin: RouteOrigin
 
         /// Makes a rule.
         package init(
             match: HTTPMatch,
             rule: HTTPRouteRule,
             routeName: String,
-            plugins: [PluginBinding]
+            plugins: [PluginBinding],
+            origin: RouteOrigin
         ) {
+            self.origin = origin
             self.match = match
             self.rule = rule
             self.routeName = routeName
@@ -341,7 +345,10 @@ package actor EngineAssembler {
                 backendRequestTimeout: rule.rule.backendRequestTimeout,
                 chain: chainIndex(rule.plugins),
                 retries: rule.rule.retries,
-                mirrors: rule.rule.fault == nil ? rule.rule.mirrors.map(mirror) : []
+                mirrors: rule.rule.fault == nil ? rule.rule.mirrors.map(mirror) : [],
+                change: rule.rule.fault == nil ? rule.rule.change : nil,
+                crossOrigin: rule.rule.crossOrigin,
+                origin: rule.origin
             )
         )
     }
@@ -364,7 +371,8 @@ package actor EngineAssembler {
             cluster: clusterSlot(backend.target),
             weight: UInt32(clamping: backend.weight),
             requestHeaders: backend.requestHeaders,
-            responseHeaders: backend.responseHeaders
+            responseHeaders: backend.responseHeaders,
+            change: backend.change
         )
     }
 

@@ -105,6 +105,12 @@ package struct EngineAction: Sendable {
     package var retries: RetrySettings?
     /// Clusters that get copies.
     package var mirrors: [EngineMirror]
+    /// What becomes of the request's target.
+    package var change: RouteChange?
+    /// Which origins' scripts may read answers; `nil`: not decided here.
+    package var crossOrigin: CrossOriginPolicy?
+    /// Where clients reach it, for redirects.
+    package var origin: RouteOrigin
 
     /// Makes an action.
     package init(
@@ -117,8 +123,14 @@ package struct EngineAction: Sendable {
         backendRequestTimeout: Duration? = nil,
         chain: Int32 = -1,
         retries: RetrySettings? = nil,
-        mirrors: [EngineMirror] = []
+        mirrors: [EngineMirror] = [],
+        change: RouteChange? = nil,
+        crossOrigin: CrossOriginPolicy? = nil,
+        origin: RouteOrigin = RouteOrigin()
     ) {
+        self.change = change
+        self.crossOrigin = crossOrigin
+        self.origin = origin
         self.retries = retries
         self.mirrors = mirrors
         self.routeName = routeName
@@ -129,6 +141,20 @@ package struct EngineAction: Sendable {
         self.requestTimeout = requestTimeout
         self.backendRequestTimeout = backendRequestTimeout
         self.chain = chain
+    }
+}
+
+/// The scheme and port by which clients reach a rule: what a redirect keeps of them.
+package struct RouteOrigin: Hashable, Sendable {
+    /// Whether it is reached over TLS.
+    package var isTLS: Bool
+    /// The listener's or Service's port.
+    package var port: UInt16
+
+    /// Makes an origin; by default that of plain HTTP.
+    package init(isTLS: Bool = false, port: UInt16 = 80) {
+        self.isTLS = isTLS
+        self.port = port
     }
 }
 
@@ -159,14 +185,18 @@ package struct EngineBackend: Sendable {
     package var requestHeaders: HeaderModifier
     /// Applied to the response before the action's.
     package var responseHeaders: HeaderModifier
+    /// What becomes of the target of its requests, in place of the action's.
+    package var change: RouteChange?
 
     /// Makes a share.
     package init(
         cluster: Int32,
         weight: UInt32 = 1,
         requestHeaders: HeaderModifier = HeaderModifier(),
-        responseHeaders: HeaderModifier = HeaderModifier()
+        responseHeaders: HeaderModifier = HeaderModifier(),
+        change: RouteChange? = nil
     ) {
+        self.change = change
         self.cluster = cluster
         self.weight = weight
         self.requestHeaders = requestHeaders

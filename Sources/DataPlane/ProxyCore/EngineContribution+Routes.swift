@@ -4,10 +4,13 @@ extension EngineContribution {
     /// The matches of some routes, in the order that breaks ties: older routes first, then by
     /// namespace and name, then rules as written (GEP-724).
     ///
-    /// - Parameter plugins: those of the listener; a route's own override them by name.
+    /// - Parameters:
+    ///   - plugins: those of the listener; a route's own override them by name.
+    ///   - origin: where clients reach them.
     package static func rules(
         of routes: [HTTPRoute],
-        plugins: [PluginBinding] = []
+        plugins: [PluginBinding] = [],
+        at origin: RouteOrigin
     ) -> [Rule] {
         let sorted = routes.sorted {
             ($0.createdAt, $0.key.namespace, $0.key.name)
@@ -21,7 +24,8 @@ extension EngineContribution {
                         match: match,
                         rule: rule,
                         routeName: "\(route.key.path)/\(index)",
-                        plugins: merged
+                        plugins: merged,
+                        origin: origin
                     )
                 }
             }

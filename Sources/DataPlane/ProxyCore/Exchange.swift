@@ -96,6 +96,10 @@ package struct Exchange: BitwiseCopyable {
         static let tellsAffinity = Flags(rawValue: 1 << 30)
         /// The response said a status of gRPC: `grpcStatus`.
         static let grpc = Flags(rawValue: 1 << 18)
+        /// Its annex has a change of target that is still to be made.
+        static let changesTarget = Flags(rawValue: 1 << 8)
+        /// Its annex has the target as it was asked for.
+        static let changedTarget = Flags(rawValue: 1 << 23)
         /// A span of it is written when it ends.
         static let traced = Flags(rawValue: 1 << 19)
     }

@@ -98,6 +98,11 @@ struct ExchangeAnnex: BitwiseCopyable {
     var requestEndNanoseconds: UInt64 = 0
     /// The status of a local reply that went out as another, to gRPC; 0 for none.
     var localStatus: UInt16 = 0
+    /// What is to become of the target, and the target as it was asked for once it is changed.
+    var change = ChangeRow()
+    var askedPath = TextRange()
+    var askedPathOnlyByteCount: Int32 = 0
+    var askedAuthority = TextRange()
     /// What it is traced as.
     var trace = TraceContext()
 

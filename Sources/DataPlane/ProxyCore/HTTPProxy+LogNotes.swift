@@ -2,7 +2,9 @@
 extension HTTPProxy {
     /// Exchanges whose end takes more than counting.
     @inline(__always)
-    static var rare: Exchange.Flags { [.usesChain, .responseTrailers, .grpc, .traced] }
+    static var rare: Exchange.Flags {
+        [.usesChain, .responseTrailers, .grpc, .traced, .changedTarget]
+    }
 
     /// Notes of a response's head: the headers that the log's format asks for, and the status of a
     /// gRPC response that has nothing but a head. `fields` stand in `responseFields`.
@@ -96,6 +98,7 @@ extension HTTPProxy {
     /// Counts what exchanges of gRPC and those that are traced have besides.
     func accountRare(_ exchange: ExchangeHandle) {
         let flags = exchanges[exchange].flags
+        if flags.contains(.changedTarget) { restoreTarget(exchange) }
         if flags.contains(.usesChain) { runLogFilters(exchange) }
         if flags.contains(.responseTrailers) { noteTrailers(exchange) }
         if exchanges[exchange].flags.contains(.grpc) {

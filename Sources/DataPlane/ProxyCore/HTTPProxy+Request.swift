@@ -118,6 +118,9 @@ extension HTTPProxy {
             fail(exchange, status: 404, .noRoute)
             return
         }
+        if view.actions[Int(action)].crossOrigin >= 0 {
+            guard admitsOrigin(exchange, Int(action)) else { return }
+        }
         guard take(Int(action), for: exchange) else {
             fail(exchange, status: 431, .overflow)
             return
@@ -142,6 +145,7 @@ extension HTTPProxy {
         action.routeRow = row.routeRow
         action.requestTimeoutNanoseconds = row.requestTimeoutNanoseconds
         action.routeName = row.routeName
+        action.responseOperationCount = exchanges[exchange].action.responseOperationCount
         if row.requestTimeoutNanoseconds > 0 {
             exchangeTimers.set(
                 exchange.index,
@@ -152,9 +156,15 @@ extension HTTPProxy {
         exchanges[exchange].flags.insert(.namesView)
         // Who speaks gRPC says that it takes trailers.
         if exchanges[exchange].head.present.contains(.te) { takeDeadline(exchange) }
+        if row.change >= 0 {
+            guard takeChange(row.change, for: exchange) else { return false }
+        }
         guard row.weightSum > 0 else { return true }
         let backend = pick(row)
         exchanges[exchange].action.cluster = backend.cluster
+        if backend.change >= 0 {
+            guard takeChange(backend.change, for: exchange) else { return false }
+        }
         if backend.tries >= 0 { takeRules(backend.tries, for: exchange) }
         let operationCount =
             row.requestOperations.count | row.responseOperations.count
@@ -169,6 +179,9 @@ extension HTTPProxy {
     /// Sends a routed request to an endpoint.
     @inline(__always)
     func dispatch(_ exchange: ExchangeHandle) {
+        if exchanges[exchange].flags.contains(.changesTarget) {
+            guard changeTarget(exchange) else { return }
+        }
         guard exchanges[exchange].action.cluster >= 0 else {
             fail(exchange, status: 500, .invalidBackend)
             return

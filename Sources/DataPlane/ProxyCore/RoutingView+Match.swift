@@ -134,7 +134,9 @@ extension RoutingView {
         _ method: TextRange,
         _ path: RequestPath
     ) -> Int32 {
-        guard pathSlots.count > 0 else { return -1 }
+        guard pathSlots.count > 0 else {
+            return searchPatterns(host, bytes, fields, method, path)
+        }
         let start = path.start
         let end = start + path.pathByteCount
         var hash = RouteHash()
@@ -155,6 +157,10 @@ extension RoutingView {
         let exact = hash.key(host: host, isPrefix: false)
         if hosts[Int(host)].hasExactPaths {
             let action = find(host, exact, false, bytes, start, end - start, fields, method, path)
+            if action >= 0 { return action }
+        }
+        if hosts[Int(host)].patterns.count > 0 {
+            let action = searchPatterns(host, bytes, fields, method, path)
             if action >= 0 { return action }
         }
         if count <= depthMax && end > start {
@@ -217,7 +223,7 @@ extension RoutingView {
 
     // MARK: Conditions
 
-    private func firstRule(
+    func firstRule(
         _ range: RowRange,
         _ bytes: RawSpan,
         _ fields: Span<HeaderField>,
@@ -250,6 +256,18 @@ extension RoutingView {
         return true
     }
 
+    /// Whether a value is the one asked for, or matches the expression.
+    private func holds(
+        _ condition: ConditionRow,
+        _ bytes: RawSpan,
+        _ start: Int,
+        _ count: Int
+    ) -> Bool {
+        condition.pattern < 0
+            ? equals(condition.value, bytes, start, count)
+            : matches(condition.pattern, bytes, start, count)
+    }
+
     /// The first line of the name decides (the Gateway API leaves repeated names open).
     private func headerMatches(
         _ condition: ConditionRow,
@@ -262,8 +280,7 @@ extension RoutingView {
             guard equalsLowered(condition.name, bytes, start, Int(field.nameLength)) else {
                 continue
             }
-            let valueStart = Int(field.valueOffset)
-            return equals(condition.value, bytes, valueStart, Int(field.valueLength))
+            return holds(condition, bytes, Int(field.valueOffset), Int(field.valueLength))
         }
         return false
     }
@@ -294,7 +311,7 @@ extension RoutingView {
             let nameEnd = equal < 0 ? stop : equal
             if equals(condition.name, bytes, start, nameEnd - start) {
                 let valueStart = equal < 0 ? stop : equal + 1
-                return equals(condition.value, bytes, valueStart, stop - valueStart)
+                return holds(condition, bytes, valueStart, stop - valueStart)
             }
             start = stop + 1
         }

@@ -97,6 +97,8 @@ struct HostRow: BitwiseCopyable {
     var streamIdleNanoseconds: UInt64 = 0
     /// Its edge row; the first is the one of all defaults.
     var edge: Int32 = 0
+    /// Rules of regular expressions, in the order they are tried.
+    var patterns = RowRange()
     /// Whether any rule has an exact path.
     var hasExactPaths = false
     /// Whether no rule looks at anything but the path.
@@ -131,6 +133,8 @@ struct RuleRow: BitwiseCopyable {
 struct ConditionRow: BitwiseCopyable {
     var name: TextRange
     var value: TextRange
+    /// The regular expression in place of the value; -1 for none.
+    var pattern: Int32 = -1
 }
 
 /// What is done with a request.
@@ -143,6 +147,9 @@ struct ActionRow: BitwiseCopyable {
     var chain: Int32
     var routeRow: Int32
     var routeName: TextRange
+    /// What becomes of the target, and its policy of cross-origin requests; -1 for none.
+    var change: Int32
+    var crossOrigin: Int32
 }
 
 /// A share of an action.
@@ -155,6 +162,8 @@ struct BackendRow: BitwiseCopyable {
     var responseOperations: RowRange
     /// What it has by policy; -1: nothing.
     var tries: Int32 = -1
+    /// What becomes of the target in place of the action's; -1: nothing else.
+    var change: Int32 = -1
 }
 
 /// A change to a header.
@@ -186,7 +195,7 @@ struct ClusterRow: BitwiseCopyable {
 /// The compiled configuration of one worker: flat tables of plain values, no references inside.
 ///
 /// Look-ups by host and path are hashed; precedence is that of the Gateway API (GEP-724,
-/// HTTPRouteMatch): exact path, longest prefix, method, most headers, most query parameters, then
+/// HTTPRouteMatch): exact path, regular expression (the longest first), longest prefix, method, most headers, most query parameters, then
 /// the order given.
 package struct RoutingView: ~Copyable {
     /// Counts up with each view.
@@ -216,6 +225,14 @@ package struct RoutingView: ~Copyable {
     let affinityTags: FlatTable<AffinityTagRow>
     let edges: FlatTable<EdgeRow>
     let prefixes: FlatTable<IPPrefix>
+    let changes: FlatTable<ChangeRow>
+    let crossOrigins: FlatTable<CrossOriginRow>
+    let origins: FlatTable<OriginRow>
+    let patterns: FlatTable<PatternRow>
+    let patternPaths: FlatTable<PatternPathRow>
+    let patternClasses: FlatTable<UInt8>
+    let patternTransitions: FlatTable<UInt16>
+    let patternAccepts: FlatTable<Bool>
     let listenerNames: FlatTable<TextRange>
     let text: FlatTable<UInt8>
     /// Where the prefixes of the path in hand are noted, besides the one that is empty.
@@ -268,6 +285,14 @@ package struct RoutingView: ~Copyable {
         affinityTags = arena.table(builder.balancing.tags)
         edges = arena.table(builder.edges)
         prefixes = arena.table(builder.prefixes)
+        changes = arena.table(builder.routes.changes)
+        crossOrigins = arena.table(builder.routes.crossOrigins)
+        origins = arena.table(builder.routes.origins)
+        patterns = arena.table(builder.routes.patterns)
+        patternPaths = arena.table(builder.routes.patternPaths)
+        patternClasses = arena.table(builder.routes.patternClasses)
+        patternTransitions = arena.table(builder.routes.patternTransitions)
+        patternAccepts = arena.table(builder.routes.patternAccepts)
         listenerNames = arena.table(builder.listenerNames)
         // Padded, so that every text can be read in whole words.
         text = arena.table(builder.text + [UInt8](repeating: 0, count: 8))

@@ -22,6 +22,8 @@ struct RoutingViewBuilder {
     private(set) var prefixes: [IPPrefix] = []
     /// What clusters with policies have besides.
     var balancing = BalancingTables()
+    /// What routes with filters or regular expressions have besides.
+    var routes = RouteTables()
     private(set) var prefixDepthMax = 0
     private var hostKeys: [HostSlot] = []
     private var pathKeys: [PathSlot] = []
@@ -148,17 +150,14 @@ struct RoutingViewBuilder {
         for (_, rule) in sorted {
             let index = Int32(rules.count)
             add(rule, times)
-            if rule.match.method != nil || !rule.match.headers.isEmpty
-                || !rule.match.queryParameters.isEmpty
-            {
-                hosts[Int(host)].isUnconditional = false
-            }
+            if !rule.match.isOfPathAlone { hosts[Int(host)].isUnconditional = false }
             if let last = groups.last, last.path == rule.match.path {
                 groups[groups.count - 1].rules.count += 1
             } else {
                 groups.append((rule.match.path, RowRange(first: index, count: 1)))
             }
         }
+        hosts[Int(host)].patterns.first = Int32(routes.patternPaths.count)
         for group in groups { addPathKey(group.path, host, group.rules) }
     }
 
@@ -170,6 +169,12 @@ struct RoutingViewBuilder {
             (name, isPrefix) = (exact, false)
             hosts[Int(host)].hasExactPaths = true
         case .prefix(let prefix): (name, isPrefix) = (prefix, true)
+        case .pattern(let pattern):
+            routes.patternPaths.append(
+                PatternPathRow(pattern: addPattern(pattern), rules: rules)
+            )
+            hosts[Int(host)].patterns.count += 1
+            return
         }
         if isPrefix {
             prefixDepthMax = max(prefixDepthMax, name.utf8.count { $0 == UInt8(ascii: "/") })
@@ -202,8 +207,8 @@ struct RoutingViewBuilder {
     }
 
     private mutating func add(_ rule: EngineRule, _ times: ListenerTimeouts) {
-        let headers = addConditions(rule.match.headers)
-        let query = addConditions(rule.match.queryParameters)
+        let headers = addConditions(rule.match.headers, rule.match.headerPatterns)
+        let query = addConditions(rule.match.queryParameters, rule.match.queryPatterns)
         let method = rule.match.method.map { intern($0) } ?? TextRange()
         rules.append(
             RuleRow(method: method, headers: headers, query: query, action: Int32(actions.count))
@@ -219,7 +224,8 @@ struct RoutingViewBuilder {
                     cluster: backend.cluster,
                     requestOperations: addOperations(backend.requestHeaders),
                     responseOperations: addOperations(backend.responseHeaders),
-                    tries: addTries(action, backend.cluster, times)
+                    tries: addTries(action, backend.cluster, times),
+                    change: addChange(backend.change, rule.match, at: action.origin)
                 )
             )
         }
@@ -234,7 +240,9 @@ struct RoutingViewBuilder {
                 requestTimeoutNanoseconds: nanoseconds(action.requestTimeout ?? times.request),
                 chain: action.chain,
                 routeRow: action.routeRow,
-                routeName: intern(RoutingViewBuilder.escaped(action.routeName))
+                routeName: intern(RoutingViewBuilder.escaped(action.routeName)),
+                change: addChange(action.change, rule.match, at: action.origin),
+                crossOrigin: addCrossOrigin(action.crossOrigin)
             )
         )
     }
@@ -261,11 +269,24 @@ struct RoutingViewBuilder {
         return Int32(tries.count - 1)
     }
 
-    private mutating func addConditions(_ list: [NamedValue]) -> RowRange {
-        let range = RowRange(first: Int32(conditions.count), count: Int32(list.count))
-        for condition in list {
+    private mutating func addConditions(
+        _ values: [NamedValue],
+        _ patterns: [NamedPattern]
+    ) -> RowRange {
+        let count = Int32(values.count + patterns.count)
+        let range = RowRange(first: Int32(conditions.count), count: count)
+        for condition in values {
             let name = intern(condition.name)
             conditions.append(ConditionRow(name: name, value: intern(condition.value)))
+        }
+        for condition in patterns {
+            conditions.append(
+                ConditionRow(
+                    name: intern(condition.name),
+                    value: TextRange(),
+                    pattern: addPattern(condition.pattern)
+                )
+            )
         }
         return range
     }
@@ -322,6 +343,8 @@ struct RoutingViewBuilder {
 /// The order of precedence within one virtual host; rules of one path end up side by side.
 private struct RouteOrder: Comparable {
     let pathClass: Int
+    /// Of regular expressions the longest is tried first; other paths are looked up.
+    let pathLength: Int
     let path: String
     let methodClass: Int
     let headerCount: Int
@@ -330,18 +353,21 @@ private struct RouteOrder: Comparable {
 
     init(_ match: HTTPMatch, _ position: Int) {
         switch match.path {
-        case .exact(let path): (pathClass, self.path) = (0, path)
-        case .prefix(let path): (pathClass, self.path) = (1, path)
+        case .exact(let path): (pathClass, pathLength, self.path) = (0, 0, path)
+        case .pattern(let pattern):
+            (pathClass, pathLength, path) = (1, pattern.text.utf8.count, pattern.text)
+        case .prefix(let path): (pathClass, pathLength, self.path) = (2, 0, path)
         }
         methodClass = match.method == nil ? 1 : 0
-        headerCount = match.headers.count
-        queryCount = match.queryParameters.count
+        headerCount = match.headerCount
+        queryCount = match.queryCount
         self.position = position
     }
 
     static func < (left: RouteOrder, right: RouteOrder) -> Bool {
         (left.pathClass, left.path) != (right.pathClass, right.path)
-            ? (left.pathClass, left.path) < (right.pathClass, right.path)
+            ? (left.pathClass, -left.pathLength, left.path)
+                < (right.pathClass, -right.pathLength, right.path)
             : (left.methodClass, -left.headerCount, -left.queryCount, left.position)
                 < (right.methodClass, -right.headerCount, -right.queryCount, right.position)
     }

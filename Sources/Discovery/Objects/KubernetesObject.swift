@@ -146,6 +146,8 @@ package struct HTTPRouteContent: Equatable, Sendable {
         var backendRequestTimeout: Duration?
         var retries: RetrySettings?
         var mirrors: [Mirror] = []
+        var change: RouteChange?
+        var crossOrigin: CrossOriginPolicy?
     }
 
     /// One `RequestMirror` filter.
@@ -161,6 +163,7 @@ package struct HTTPRouteContent: Equatable, Sendable {
         var weight: Int
         var requestHeaders: HeaderModifier
         var responseHeaders: HeaderModifier
+        var change: RouteChange?
     }
 
     var parents: [ObjectReference] = []

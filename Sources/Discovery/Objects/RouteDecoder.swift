@@ -57,19 +57,23 @@ enum RouteDecoder {
             return match.faults.found.count == faultCount ? read : nil
         }
         if written.isEmpty { matches = [HTTPMatch()] }
-        var mirrors: [HTTPRouteContent.Mirror] = []
-        let (request, response) = filters(&reader, &mirrors)
+        let filters = RouteFilterDecoder.filters(&reader)
+        let backends = backends(&reader)
+        filters.check(matches, hasBackends: !backends.isEmpty, &reader)
+        for backend in backends { backend.change.map { filters.check($0, matches, &reader) } }
         var timeouts = reader.reader("timeouts")
         defer { timeouts.refuseUnknown() }
         return HTTPRouteContent.Rule(
             matches: matches,
-            requestHeaders: request,
-            responseHeaders: response,
-            backends: backends(&reader),
+            requestHeaders: filters.request,
+            responseHeaders: filters.response,
+            backends: backends,
             requestTimeout: duration(&timeouts, "request"),
             backendRequestTimeout: duration(&timeouts, "backendRequest"),
             retries: RouteRetryDecoder.retries(&reader),
-            mirrors: mirrors
+            mirrors: filters.mirrors,
+            change: filters.change,
+            crossOrigin: filters.crossOrigin
         )
     }
 
@@ -82,14 +86,21 @@ enum RouteDecoder {
             path.refuseUnknown()
         }
         match.method = reader.string("method")
-        match.headers = conditions(&reader, "headers", lowersNames: true)
-        match.queryParameters = conditions(&reader, "queryParams", lowersNames: false)
+        (match.headers, match.headerPatterns) = conditions(&reader, "headers", lowersNames: true)
+        (match.queryParameters, match.queryPatterns) = conditions(
+            &reader,
+            "queryParams",
+            lowersNames: false
+        )
         return match
     }
 
     private static func path(_ reader: inout FieldReader) -> PathMatch {
         let type = reader.string("type") ?? "PathPrefix"
         let value = reader.string("value") ?? "/"
+        if type == "RegularExpression" {
+            return pattern(&reader, value).map { .pattern($0) } ?? .prefix("")
+        }
         guard value.hasPrefix("/") else {
             reader.refuse("value", "expected a path that begins with /, found \"\(value)\"")
             return .prefix("")
@@ -106,8 +117,21 @@ enum RouteDecoder {
             }
             return .prefix(value.hasSuffix("/") ? String(value.dropLast()) : value)
         default:
-            reader.refuse("type", "expected Exact or PathPrefix, found \"\(type)\"")
+            reader.refuse(
+                "type",
+                "expected Exact, PathPrefix or RegularExpression, found \"\(type)\""
+            )
             return .prefix("")
+        }
+    }
+
+    /// A regular expression; `nil`, with the reason told, for what is none.
+    private static func pattern(_ reader: inout FieldReader, _ text: String) -> Pattern? {
+        do {
+            return try Pattern(text)
+        } catch {
+            reader.refuse("value", "\(error) of the expression \"\(text)\"")
+            return nil
         }
     }
 
@@ -115,73 +139,32 @@ enum RouteDecoder {
         _ reader: inout FieldReader,
         _ key: String,
         lowersNames: Bool
-    ) -> [NamedValue] {
+    ) -> ([NamedValue], [NamedPattern]) {
         var seen: Set<String> = []
-        return reader.readers(key).compactMap { condition in
+        var values: [NamedValue] = []
+        var patterns: [NamedPattern] = []
+        for condition in reader.readers(key) {
             var condition = condition
             defer { condition.refuseUnknown() }
-            let type = condition.string("type") ?? "Exact"
-            if type != "Exact" { condition.refuse("type", "expected Exact, found \"\(type)\"") }
             var name = condition.requiredString("name")
             if lowersNames { name = name.lowercased() }
             let value = condition.string("value") ?? ""
             // Of several conditions of one name the first counts (Gateway API).
-            return seen.insert(name).inserted ? NamedValue(name, value) : nil
-        }
-    }
-
-    private static func filters(
-        _ reader: inout FieldReader,
-        _ mirrors: inout [HTTPRouteContent.Mirror]
-    ) -> (HeaderModifier, HeaderModifier) {
-        var request = HeaderModifier()
-        var response = HeaderModifier()
-        for filter in reader.readers("filters") {
-            var filter = filter
-            switch filter.requiredString("type") {
-            case "RequestHeaderModifier":
-                var modifier = filter.reader("requestHeaderModifier")
-                request = Self.modifier(&modifier)
-            case "ResponseHeaderModifier":
-                var modifier = filter.reader("responseHeaderModifier")
-                response = Self.modifier(&modifier)
-            case "RequestMirror":
-                var mirror = filter.reader("requestMirror")
-                mirrors.append(RouteRetryDecoder.mirror(&mirror))
+            let isFirst = seen.insert(name).inserted
+            switch condition.string("type") ?? "Exact" {
+            case "Exact":
+                if isFirst { values.append(NamedValue(name, value)) }
+            case "RegularExpression":
+                guard let pattern = pattern(&condition, value), isFirst else { continue }
+                patterns.append(NamedPattern(name, pattern))
             case let type:
-                filter.refuse(
+                condition.refuse(
                     "type",
-                    "expected RequestHeaderModifier, ResponseHeaderModifier or RequestMirror, "
-                        + "found \"\(type)\""
+                    "expected Exact or RegularExpression, found \"\(type)\""
                 )
-                continue
             }
-            filter.refuseUnknown()
         }
-        return (request, response)
-    }
-
-    private static func modifier(_ reader: inout FieldReader) -> HeaderModifier {
-        defer { reader.refuseUnknown() }
-        return HeaderModifier(
-            set: fields(&reader, "set"),
-            add: fields(&reader, "add"),
-            remove: reader.strings("remove").map { $0.lowercased() }
-        )
-    }
-
-    private static func fields(_ reader: inout FieldReader, _ key: String) -> [NamedValue] {
-        reader.readers(key).map { field in
-            var field = field
-            defer { field.refuseUnknown() }
-            let name = field.requiredString("name").lowercased()
-            let value = field.string("value") ?? ""
-            if !isToken(name) { field.refuse("name", "expected a header name, found \"\(name)\"") }
-            if value.utf8.contains(where: { $0 < 0x20 && $0 != 9 || $0 == 0x7f }) {
-                field.refuse("value", "expected no control characters")
-            }
-            return NamedValue(name, value)
-        }
+        return (values, patterns)
     }
 
     /// Whether a lower-case text is a token (RFC 9110 section 5.6.2).
@@ -207,16 +190,16 @@ enum RouteDecoder {
                 with: [.port]
             )
             let weight = backend.integer("weight", 0...1_000_000) ?? 1
-            var mirrors: [HTTPRouteContent.Mirror] = []
-            let (request, response) = filters(&backend, &mirrors)
-            if !mirrors.isEmpty {
-                backend.refuse("filters", "expected RequestMirror in a rule's filters")
+            let filters = RouteFilterDecoder.filters(&backend)
+            if !filters.mirrors.isEmpty || filters.crossOrigin != nil {
+                backend.refuse("filters", "expected RequestMirror and CORS in a rule's filters")
             }
             return HTTPRouteContent.Backend(
                 reference: reference,
                 weight: Int(weight),
-                requestHeaders: request,
-                responseHeaders: response
+                requestHeaders: filters.request,
+                responseHeaders: filters.response,
+                change: filters.change
             )
         }
     }

@@ -93,7 +93,9 @@ extension SnapshotReducer {
             requestTimeout: rule.requestTimeout,
             backendRequestTimeout: rule.backendRequestTimeout,
             retries: rule.retries,
-            mirrors: rule.mirrors.map { mirror($0, key, &unresolved) }
+            mirrors: rule.mirrors.map { mirror($0, key, &unresolved) },
+            change: rule.change,
+            crossOrigin: rule.crossOrigin
         )
     }
 
@@ -132,7 +134,8 @@ extension SnapshotReducer {
             target: target,
             weight: backend.weight,
             requestHeaders: backend.requestHeaders,
-            responseHeaders: backend.responseHeaders
+            responseHeaders: backend.responseHeaders,
+            change: backend.change
         )
     }
 

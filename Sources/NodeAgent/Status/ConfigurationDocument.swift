@@ -134,6 +134,8 @@ struct ConfigurationDocument {
             json.array("mirrors") { json in
                 for mirror in rule.mirrors { write(mirror, &json) }
             }
+            RouteChangeDocument.write(rule.change, &json)
+            RouteChangeDocument.write(rule.crossOrigin, &json)
             json.string("fault", rule.fault)
         }
     }
@@ -154,10 +156,19 @@ struct ConfigurationDocument {
             switch match.path {
             case .exact(let path): json.string("exact", path)
             case .prefix(let path): json.string("prefix", path.isEmpty ? "/" : path)
+            case .pattern(let pattern): json.string("pattern", pattern.text)
             }
             json.string("method", match.method)
-            json.strings("headers", match.headers.map { "\($0.name)=\($0.value)" })
-            json.strings("query", match.queryParameters.map { "\($0.name)=\($0.value)" })
+            json.strings(
+                "headers",
+                match.headers.map { "\($0.name)=\($0.value)" }
+                    + match.headerPatterns.map { "\($0.name)~\($0.pattern.text)" }
+            )
+            json.strings(
+                "query",
+                match.queryParameters.map { "\($0.name)=\($0.value)" }
+                    + match.queryPatterns.map { "\($0.name)~\($0.pattern.text)" }
+            )
         }
     }
 
@@ -178,6 +189,7 @@ struct ConfigurationDocument {
                     case .invalid(let reason): json.string("fault", reason)
                     }
                     json.integer("weight", backend.weight)
+                    RouteChangeDocument.write(backend.change, &json)
                 }
             }
         }

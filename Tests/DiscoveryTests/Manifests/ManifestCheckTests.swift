@@ -33,14 +33,60 @@ import Testing
 
     @Test(arguments: [
         (
-            "matches: [{ path: { type: RegularExpression, value: /x } }]",
-            "spec.rules[0].matches[0].path.type: expected Exact or PathPrefix, "
-                + "found \"RegularExpression\""
+            "matches: [{ path: { type: Regex, value: /x } }]",
+            "spec.rules[0].matches[0].path.type: expected Exact, PathPrefix or RegularExpression, "
+                + "found \"Regex\""
         ),
         (
-            "filters: [{ type: RequestRedirect, requestRedirect: { port: 1 } }]",
+            "matches: [{ headers: [{ type: RegularExpression, name: a, value: \"(\" }] }]",
+            "spec.rules[0].matches[0].headers[0].value: expected ) at the group's end at character "
+                + "1 of the expression \"(\""
+        ),
+        (
+            "filters: [{ type: Unknown }]",
             "spec.rules[0].filters[0].type: expected RequestHeaderModifier, "
-                + "ResponseHeaderModifier or RequestMirror, found \"RequestRedirect\""
+                + "ResponseHeaderModifier, RequestMirror, RequestRedirect, URLRewrite or CORS, "
+                + "found \"Unknown\""
+        ),
+        (
+            "filters: [{ type: RequestRedirect, requestRedirect: { scheme: ftp } }]",
+            "spec.rules[0].filters[0].requestRedirect.scheme: expected one of http, https, "
+                + "found \"ftp\""
+        ),
+        (
+            "filters: [{ type: RequestRedirect, requestRedirect: { statusCode: 304 } }]",
+            "spec.rules[0].filters[0].requestRedirect.statusCode: expected one of 301, 302, 303, "
+                + "307, 308, found \"304\""
+        ),
+        (
+            "filters: [{ type: URLRewrite, urlRewrite: { hostname: \"*.a.example\" } }]",
+            "spec.rules[0].filters[0].urlRewrite.hostname: expected a DNS name, "
+                + "found \"*.a.example\""
+        ),
+        (
+            "filters: [{ type: URLRewrite, urlRewrite: { path: { type: ReplaceFullPath, "
+                + "replaceFullPath: \"/a?b\" } } }]",
+            "spec.rules[0].filters[0].urlRewrite.path.replaceFullPath: expected a path that begins "
+                + "with / and has no query, found \"/a?b\""
+        ),
+        (
+            "{ matches: [{ path: { type: Exact, value: /a } }], filters: [{ type: URLRewrite, "
+                + "urlRewrite: { path: { type: ReplacePrefixMatch, replacePrefixMatch: /b } } }] }",
+            "spec.rules[0].filters: expected matches of PathPrefix with ReplacePrefixMatch"
+        ),
+        (
+            "{ filters: [{ type: RequestRedirect, requestRedirect: { port: 1 } }], "
+                + "backendRefs: [{ name: cart, port: 80 }] }",
+            "spec.rules[0].backendRefs: expected none beside RequestRedirect"
+        ),
+        (
+            "filters: [{ type: CORS, cors: { allowOrigins: [\"https://a.*.b\"] } }]",
+            "spec.rules[0].filters[0].cors.allowOrigins: expected an origin such as "
+                + "https://*.example.com, found \"https://a.*.b\""
+        ),
+        (
+            "filters: [{ type: CORS, cors: { allowMethods: [GET, \"*\"] } }]",
+            "spec.rules[0].filters[0].cors.allowMethods: expected * alone"
         ),
         (
             "backendRefs: [{ name: cart, port: 70000 }]",

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import TrafficPolicy
+@testable import MeshModel
 
 /// Regular expressions in RE2's syntax, matched against whole texts.
 @Suite struct PatternTests {
