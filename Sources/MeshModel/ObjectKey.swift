@@ -11,6 +11,7 @@ package enum ObjectKind: String, Hashable, Sendable, CaseIterable {
     case gateway = "Gateway"
     case gatewayClass = "GatewayClass"
     case httpRoute = "HTTPRoute"
+    case grpcRoute = "GRPCRoute"
     case tcpRoute = "TCPRoute"
     case referenceGrant = "ReferenceGrant"
     case filterPolicy = "FilterPolicy"
@@ -25,7 +26,8 @@ package enum ObjectKind: String, Hashable, Sendable, CaseIterable {
         switch self {
         case .namespace, .node, .gatewayClass, .sourcePolicy: true
         case .service, .endpointSlice, .endpoints, .pod, .secret, .configMap, .gateway, .httpRoute,
-            .tcpRoute, .referenceGrant, .filterPolicy, .consumer, .listenerPolicy, .backendPolicy,
+            .grpcRoute, .tcpRoute, .referenceGrant, .filterPolicy, .consumer, .listenerPolicy,
+            .backendPolicy,
             .backendTLSPolicy:
             false
         }

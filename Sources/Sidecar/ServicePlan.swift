@@ -19,7 +19,7 @@ struct ServicePlan: Sendable {
 
     private mutating func add(_ service: Service, _ port: Service.Port, _ snapshot: MeshSnapshot) {
         let addresses = service.clusterIPs.map { SocketAddress($0, port.number) }
-        guard port.appProtocol == .http else {
+        guard port.appProtocol != .tcp else {
             let usable = snapshot.clusters[port.cluster]?.usableEndpoints.map(\.address) ?? []
             for address in addresses { endpoints[address] = usable }
             return

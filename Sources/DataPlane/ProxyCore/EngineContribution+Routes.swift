@@ -18,12 +18,13 @@ extension EngineContribution {
         }
         return sorted.flatMap { route in
             let merged = merge(plugins, overriddenBy: route.plugins)
+            let name = route.key.kind == .httpRoute ? route.key.path : route.key.description
             return route.rules.enumerated().flatMap { index, rule in
                 rule.matches.map { match in
                     Rule(
                         match: match,
                         rule: rule,
-                        routeName: "\(route.key.path)/\(index)",
+                        routeName: "\(name)/\(index)",
                         plugins: merged,
                         origin: origin
                     )

@@ -343,8 +343,8 @@ struct RoutingViewBuilder {
 /// The order of precedence within one virtual host; rules of one path end up side by side.
 private struct RouteOrder: Comparable {
     let pathClass: Int
-    /// Of regular expressions the longest is tried first; other paths are looked up.
-    let pathLength: Int
+    /// Of regular expressions the heaviest is tried first; other paths are looked up.
+    let weight: Int
     let path: String
     let methodClass: Int
     let headerCount: Int
@@ -353,10 +353,10 @@ private struct RouteOrder: Comparable {
 
     init(_ match: HTTPMatch, _ position: Int) {
         switch match.path {
-        case .exact(let path): (pathClass, pathLength, self.path) = (0, 0, path)
+        case .exact(let path): (pathClass, weight, self.path) = (0, 0, path)
         case .pattern(let pattern):
-            (pathClass, pathLength, path) = (1, pattern.text.utf8.count, pattern.text)
-        case .prefix(let path): (pathClass, pathLength, self.path) = (2, 0, path)
+            (pathClass, weight, path) = (1, pattern.weight, pattern.text)
+        case .prefix(let path): (pathClass, weight, self.path) = (2, 0, path)
         }
         methodClass = match.method == nil ? 1 : 0
         headerCount = match.headerCount
@@ -366,8 +366,8 @@ private struct RouteOrder: Comparable {
 
     static func < (left: RouteOrder, right: RouteOrder) -> Bool {
         (left.pathClass, left.path) != (right.pathClass, right.path)
-            ? (left.pathClass, -left.pathLength, left.path)
-                < (right.pathClass, -right.pathLength, right.path)
+            ? (left.pathClass, -left.weight, left.path)
+                < (right.pathClass, -right.weight, right.path)
             : (left.methodClass, -left.headerCount, -left.queryCount, left.position)
                 < (right.methodClass, -right.headerCount, -right.queryCount, right.position)
     }

@@ -69,6 +69,7 @@ package struct APIResource: Equatable, Sendable {
         APIResource(.gatewayClass, "gateway.networking.k8s.io", "v1", "gatewayclasses"),
         APIResource(.gateway, "gateway.networking.k8s.io", "v1", "gateways"),
         APIResource(.httpRoute, "gateway.networking.k8s.io", "v1", "httproutes"),
+        APIResource(.grpcRoute, "gateway.networking.k8s.io", "v1", "grpcroutes"),
         APIResource(.tcpRoute, "gateway.networking.k8s.io", "v1", "tcproutes", older: ["v1alpha2"]),
         APIResource(
             .referenceGrant,

@@ -15,6 +15,7 @@ enum GatewayDecoder {
             return .gatewayClass(controllerName: spec.requiredString("controllerName"))
         case .gateway: return .gateway(gateway(&spec))
         case .httpRoute: return .httpRoute(RouteDecoder.httpRoute(&spec))
+        case .grpcRoute: return .grpcRoute(GRPCRouteDecoder.route(&spec))
         case .tcpRoute: return .tcpRoute(RouteDecoder.tcpRoute(&spec))
         case .referenceGrant: return .referenceGrant(grant(&spec))
         case .namespace, .node, .service, .endpointSlice, .endpoints, .pod, .secret, .configMap,

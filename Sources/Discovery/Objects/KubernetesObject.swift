@@ -22,6 +22,8 @@ package struct KubernetesObject: Equatable, Sendable {
         case gateway(GatewayContent)
         case gatewayClass(controllerName: String)
         case httpRoute(HTTPRouteContent)
+        /// As the HTTPRoute that it stands for.
+        case grpcRoute(HTTPRouteContent)
         case tcpRoute(TCPRouteContent)
         case referenceGrant(ReferenceGrantContent)
         case filterPolicy(FilterPolicyContent)
@@ -32,6 +34,16 @@ package struct KubernetesObject: Equatable, Sendable {
         case listenerPolicy(SettingsPolicyContent)
         case backendPolicy(SettingsPolicyContent)
         case backendTLSPolicy(BackendTLSPolicyContent)
+    }
+}
+
+extension KubernetesObject.Content {
+    /// The HTTPRoute that it is or stands for.
+    var httpRoute: HTTPRouteContent? {
+        switch self {
+        case .httpRoute(let content), .grpcRoute(let content): content
+        default: nil
+        }
     }
 }
 

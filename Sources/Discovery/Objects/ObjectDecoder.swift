@@ -25,6 +25,7 @@ package enum ObjectDecoder {
         "gateway.networking.k8s.io/v1/GatewayClass": .gatewayClass,
         "gateway.networking.k8s.io/v1/Gateway": .gateway,
         "gateway.networking.k8s.io/v1/HTTPRoute": .httpRoute,
+        "gateway.networking.k8s.io/v1/GRPCRoute": .grpcRoute,
         "gateway.networking.k8s.io/v1/ReferenceGrant": .referenceGrant,
         "gateway.networking.k8s.io/v1/TCPRoute": .tcpRoute,
         "gateway.networking.k8s.io/v1beta1/GatewayClass": .gatewayClass,
@@ -91,7 +92,7 @@ package enum ObjectDecoder {
         case .pod: return CoreDecoder.pod(&reader)
         case .secret: return CoreDecoder.secret(&reader)
         case .configMap: return CoreDecoder.configMap(&reader)
-        case .gatewayClass, .gateway, .httpRoute, .tcpRoute, .referenceGrant:
+        case .gatewayClass, .gateway, .httpRoute, .grpcRoute, .tcpRoute, .referenceGrant:
             var spec = reader.reader("spec")
             reader.refuseUnknown()
             return GatewayDecoder.content(kind, &spec)

@@ -10,7 +10,8 @@ enum PolicyDecoder {
         case .consumer: return .consumer(consumer(key, &spec))
         case .sourcePolicy: return .sourcePolicy(sourcePolicy(key, &spec))
         case .namespace, .node, .service, .endpointSlice, .endpoints, .pod, .secret, .configMap,
-            .gateway, .gatewayClass, .httpRoute, .tcpRoute, .referenceGrant, .listenerPolicy,
+            .gateway, .gatewayClass, .httpRoute, .grpcRoute, .tcpRoute, .referenceGrant,
+            .listenerPolicy,
             .backendPolicy, .backendTLSPolicy:
             return nil
         }
@@ -42,10 +43,11 @@ enum PolicyDecoder {
 
     private static func check(_ target: ObjectReference, _ key: ObjectKey, _ spec: FieldReader) {
         let isGatewayAPI = target.group == "gateway.networking.k8s.io"
-        guard isGatewayAPI, target.kind == "HTTPRoute" || target.kind == "Gateway" else {
+        let isRoute = target.kind == "HTTPRoute" || target.kind == "GRPCRoute"
+        guard isGatewayAPI, isRoute || target.kind == "Gateway" else {
             spec.refuse(
                 "targetRef",
-                "expected a gateway.networking.k8s.io HTTPRoute or Gateway, found \(target.group)"
+                "expected a gateway.networking.k8s.io HTTPRoute, GRPCRoute or Gateway, found \(target.group)"
                     + " \(target.kind)"
             )
             return
@@ -53,8 +55,8 @@ enum PolicyDecoder {
         if let namespace = target.namespace, namespace != key.namespace {
             spec.refuse("targetRef", "expected a target of namespace \"\(key.namespace)\"")
         }
-        if target.kind == "HTTPRoute" && target.sectionName != nil {
-            spec.refuse("targetRef", "expected no sectionName for an HTTPRoute")
+        if isRoute && target.sectionName != nil {
+            spec.refuse("targetRef", "expected no sectionName for a route")
         }
     }
 

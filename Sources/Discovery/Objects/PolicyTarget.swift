@@ -60,7 +60,8 @@ extension ObjectKind {
         switch self {
         case .namespace, .node, .service, .endpoints, .pod, .secret, .configMap: ""
         case .endpointSlice: "discovery.k8s.io"
-        case .gateway, .gatewayClass, .httpRoute, .tcpRoute, .referenceGrant, .backendTLSPolicy:
+        case .gateway, .gatewayClass, .httpRoute, .grpcRoute, .tcpRoute, .referenceGrant,
+            .backendTLSPolicy:
             "gateway.networking.k8s.io"
         case .filterPolicy, .consumer: "htnn.mosn.io"
         case .sourcePolicy, .listenerPolicy, .backendPolicy: "martlet.mesh"

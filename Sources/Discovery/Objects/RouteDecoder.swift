@@ -5,10 +5,7 @@ enum RouteDecoder {
     static func httpRoute(_ spec: inout FieldReader) -> HTTPRouteContent {
         var content = HTTPRouteContent()
         content.parents = parents(&spec)
-        content.hostnames = spec.strings("hostnames")
-        for name in content.hostnames where !HostName.isValid(name) {
-            spec.refuse("hostnames", "expected DNS names, found \"\(name)\"")
-        }
+        content.hostnames = hostnames(&spec)
         content.rules = spec.readers("rules").map { rule in
             var rule = rule
             return Self.rule(&rule)
@@ -30,7 +27,15 @@ enum RouteDecoder {
         return content
     }
 
-    private static func parents(_ spec: inout FieldReader) -> [ObjectReference] {
+    static func hostnames(_ spec: inout FieldReader) -> [String] {
+        let names = spec.strings("hostnames")
+        for name in names where !HostName.isValid(name) {
+            spec.refuse("hostnames", "expected DNS names, found \"\(name)\"")
+        }
+        return names
+    }
+
+    static func parents(_ spec: inout FieldReader) -> [ObjectReference] {
         spec.readers("parentRefs").map { parent in
             var parent = parent
             defer { parent.refuseUnknown() }
@@ -49,14 +54,7 @@ enum RouteDecoder {
         if reader.has("sessionPersistence") {
             reader.refuse("sessionPersistence", "expected none: a BackendPolicy's affinity says it")
         }
-        let written = reader.readers("matches")
-        var matches = written.compactMap { match in
-            var match = match
-            let faultCount = match.faults.found.count
-            let read = Self.match(&match)
-            return match.faults.found.count == faultCount ? read : nil
-        }
-        if written.isEmpty { matches = [HTTPMatch()] }
+        let matches = matches(&reader, match)
         let filters = RouteFilterDecoder.filters(&reader)
         let backends = backends(&reader)
         filters.check(matches, hasBackends: !backends.isEmpty, &reader)
@@ -75,6 +73,21 @@ enum RouteDecoder {
             change: filters.change,
             crossOrigin: filters.crossOrigin
         )
+    }
+
+    /// The matches of a rule that can be read; without any, one of every request.
+    static func matches(
+        _ rule: inout FieldReader,
+        _ read: (inout FieldReader) -> HTTPMatch
+    ) -> [HTTPMatch] {
+        let written = rule.readers("matches")
+        if written.isEmpty { return [HTTPMatch()] }
+        return written.compactMap { match in
+            var match = match
+            let faultCount = match.faults.found.count
+            let found = read(&match)
+            return match.faults.found.count == faultCount ? found : nil
+        }
     }
 
     private static func match(_ reader: inout FieldReader) -> HTTPMatch {
@@ -135,7 +148,7 @@ enum RouteDecoder {
         }
     }
 
-    private static func conditions(
+    static func conditions(
         _ reader: inout FieldReader,
         _ key: String,
         lowersNames: Bool
@@ -180,7 +193,7 @@ enum RouteDecoder {
             }
     }
 
-    private static func backends(_ reader: inout FieldReader) -> [HTTPRouteContent.Backend] {
+    static func backends(_ reader: inout FieldReader) -> [HTTPRouteContent.Backend] {
         reader.readers("backendRefs").map { backend in
             var backend = backend
             defer { backend.refuseUnknown() }

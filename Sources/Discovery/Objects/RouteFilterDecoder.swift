@@ -64,29 +64,39 @@ enum RouteFilterDecoder {
     ) -> Bool {
         switch type {
         case "RequestHeaderModifier":
-            var body = filter.reader("requestHeaderModifier")
+            var body = body("requestHeaderModifier", of: type, &filter)
             filters.request = modifier(&body)
         case "ResponseHeaderModifier":
-            var body = filter.reader("responseHeaderModifier")
+            var body = body("responseHeaderModifier", of: type, &filter)
             filters.response = modifier(&body)
         case "RequestMirror":
-            var body = filter.reader("requestMirror")
+            var body = body("requestMirror", of: type, &filter)
             filters.mirrors.append(RouteRetryDecoder.mirror(&body))
         case "RequestRedirect":
-            var body = filter.reader("requestRedirect")
+            var body = body("requestRedirect", of: type, &filter)
             filters.change = .redirect(redirect(&body))
         case "URLRewrite":
-            var body = filter.reader("urlRewrite")
+            var body = body("urlRewrite", of: type, &filter)
             filters.change = .rewrite(RouteRewrite(host: host(&body), path: path(&body)))
             body.refuseUnknown()
         case "CORS":
-            var body = filter.reader("cors")
+            var body = body("cors", of: type, &filter)
             filters.crossOrigin = crossOrigin(&body)
         default:
             filter.refuse("type", "expected \(known), found \"\(type)\"")
             return false
         }
         return true
+    }
+
+    /// What a filter of a type is about, which must be there (HTTPRouteFilter).
+    private static func body(
+        _ key: String,
+        of type: String,
+        _ filter: inout FieldReader
+    ) -> FieldReader {
+        if !filter.has(key) { filter.refuse("type", "expected \(key) beside \(type)") }
+        return filter.reader(key)
     }
 
     // MARK: Header modifiers

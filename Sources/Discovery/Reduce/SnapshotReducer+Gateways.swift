@@ -104,8 +104,9 @@ extension SnapshotReducer {
     /// Kinds of routes that a listener's protocol does not carry.
     private mutating func refuseKinds(_ gateway: ObjectKey, _ listener: GatewayContent.Listener) {
         guard let spoken = listener.listenerProtocol else { return }
-        let carried = spoken == .tcp ? ObjectKind.tcpRoute : .httpRoute
-        let others = listener.allowedKinds.filter { $0 != carried.rawValue }
+        let carried = (spoken == .tcp ? [ObjectKind.tcpRoute] : [.httpRoute, .grpcRoute])
+            .map(\.rawValue)
+        let others = listener.allowedKinds.filter { !carried.contains($0) }
         guard !others.isEmpty else { return }
         addListener(
             gateway,
@@ -113,7 +114,7 @@ extension SnapshotReducer {
             "ResolvedRefs",
             .no,
             "InvalidRouteKinds",
-            "expected kinds of \(carried.rawValue), found \(others.joined(separator: ", "))"
+            "expected kinds of \(carried.joined(separator: " or ")), found \(others.joined(separator: ", "))"
         )
     }
 

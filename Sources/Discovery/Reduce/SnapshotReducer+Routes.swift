@@ -4,13 +4,15 @@ import MeshModel
 /// Routes: to which listeners and Services they attach, and where they lead.
 extension SnapshotReducer {
     mutating func attachRoutes(_ candidates: inout [Candidate]) {
-        for object in store.sorted(.httpRoute) {
-            guard case .httpRoute(let content) = object.content else { continue }
-            attach(object, content, fault: nil, &candidates)
-        }
-        for (object, reason) in store.neverValid(.httpRoute) {
-            guard case .httpRoute(let content) = object.content else { continue }
-            attachNeverValid(object, content, reason, &candidates)
+        for kind in [ObjectKind.httpRoute, .grpcRoute] {
+            for object in store.sorted(kind) {
+                guard let content = object.content.httpRoute else { continue }
+                attach(object, content, fault: nil, &candidates)
+            }
+            for (object, reason) in store.neverValid(kind) {
+                guard let content = object.content.httpRoute else { continue }
+                attachNeverValid(object, content, reason, &candidates)
+            }
         }
         for object in store.sorted(.tcpRoute) {
             guard case .tcpRoute(let content) = object.content else { continue }
@@ -46,6 +48,7 @@ extension SnapshotReducer {
         var unresolved: ReferenceFailure?
         var rules = content.rules.map { rule($0, object.key, &unresolved) }
         for index in rules.indices { rules[index].fault = fault }
+        if object.key.kind == .grpcRoute { speakHTTP2(to: rules) }
         snapshot.httpRoutes[object.key] = HTTPRoute(
             key: object.key,
             createdAt: object.meta.createdAt,
@@ -77,6 +80,18 @@ extension SnapshotReducer {
         for parent in content.parents {
             let outcome = attach(object, parent, [], [.tcp], &candidates)
             conclude(object.key, parent, outcome, unresolved)
+        }
+    }
+
+    /// Backends of a GRPCRoute are spoken to by HTTP/2 where their Service says nothing of its
+    /// protocol.
+    private mutating func speakHTTP2(to rules: [HTTPRouteRule]) {
+        for rule in rules {
+            for target in rule.backends.map(\.target) + rule.mirrors.map(\.target) {
+                guard case .cluster(let id) = target, snapshot.clusters[id]?.appProtocol == .tcp
+                else { continue }
+                snapshot.clusters[id]?.appProtocol = .http2
+            }
         }
     }
 
@@ -373,8 +388,8 @@ extension SnapshotReducer {
         _ candidates: [Candidate]
     ) {
         var routes: [ObjectKey] = []
-        if target.kind == ObjectKind.httpRoute.rawValue {
-            routes = [ObjectKey(.httpRoute, namespace: policy.namespace, name: target.name)]
+        if let kind = SnapshotReducer.routeKind(target) {
+            routes = [ObjectKey(kind, namespace: policy.namespace, name: target.name)]
         } else if target.kind == ObjectKind.gateway.rawValue {
             for candidate in candidates where isTarget(candidate.listener.id, target, policy) {
                 routes += candidate.listener.attachments.map(\.route)
@@ -387,6 +402,11 @@ extension SnapshotReducer {
             }
             snapshot.httpRoutes[route] = failed
         }
+    }
+
+    /// The kind of route that a policy is for; `nil` where it is for a Gateway.
+    private static func routeKind(_ target: ObjectReference) -> ObjectKind? {
+        [ObjectKind.httpRoute, .grpcRoute].first { $0.rawValue == target.kind }
     }
 
     private func isTarget(
@@ -405,12 +425,8 @@ extension SnapshotReducer {
         _ candidates: inout [Candidate]
     ) {
         var isFound = false
-        if target.kind == "HTTPRoute" {
-            let key = ObjectKey(
-                .httpRoute,
-                namespace: policy.key.namespace,
-                name: target.name
-            )
+        if let kind = SnapshotReducer.routeKind(target) {
+            let key = ObjectKey(kind, namespace: policy.key.namespace, name: target.name)
             if let route = snapshot.httpRoutes[key] {
                 snapshot.httpRoutes[key]?.plugins = Self.adding(content.filters, to: route.plugins)
                 isFound = true

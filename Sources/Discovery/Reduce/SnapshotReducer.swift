@@ -166,7 +166,7 @@ package struct SnapshotReducer {
     /// The Gateway API's word for a spec that is refused.
     private static func refusalReason(_ kind: ObjectKind) -> String {
         switch kind {
-        case .httpRoute, .tcpRoute: "UnsupportedValue"
+        case .httpRoute, .grpcRoute, .tcpRoute: "UnsupportedValue"
         case .gatewayClass: "InvalidParameters"
         case .namespace, .node, .service, .endpointSlice, .endpoints, .pod, .secret, .configMap,
             .gateway, .referenceGrant, .filterPolicy, .consumer, .sourcePolicy, .listenerPolicy,

@@ -9,6 +9,9 @@ package struct Pattern: Hashable, Sendable {
 
     /// The expression as written.
     package let text: String
+    /// Of the expressions of a host those of more weight are tried first; by default the bytes of
+    /// the expression.
+    package let weight: Int
     /// The class of each byte.
     package let byteClasses: [UInt8]
     /// How many classes of bytes there are; a row of `transitions` has as many entries.
@@ -24,7 +27,7 @@ package struct Pattern: Hashable, Sendable {
     /// Reads and compiles an expression.
     ///
     /// - Throws: what is wrong with it, and where.
-    package init(_ text: String) throws(PatternFault) {
+    package init(_ text: String, weight: Int? = nil) throws(PatternFault) {
         guard text.utf8.count <= Pattern.byteLimit else {
             throw PatternFault(
                 reason: "expected at most \(Pattern.byteLimit) bytes, found \(text.utf8.count)",
@@ -35,6 +38,7 @@ package struct Pattern: Hashable, Sendable {
         var automaton = PatternAutomaton(program)
         try automaton.build()
         self.text = text
+        self.weight = weight ?? text.utf8.count
         byteClasses = automaton.byteClasses
         classCount = automaton.classCount
         transitions = automaton.transitions

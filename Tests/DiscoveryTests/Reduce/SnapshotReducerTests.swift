@@ -150,7 +150,7 @@ import Testing
               rules:
               - matches: [{ path: { value: /x } }]
                 filters: [{ type: URLRewrite }]
-              - matches: [{ path: { type: RegularExpression, value: / } }]
+              - matches: [{ path: { type: RegularExpression, value: "(" } }]
             """
         let snapshot = ManifestFixture.snapshot(text)
         let bad = snapshot.httpRoutes[ObjectKey(.httpRoute, namespace: "shop", name: "bad")]
