@@ -65,7 +65,9 @@ struct EdgeRig {
     /// A port of the loopback that nothing listens on.
     static func freePort() throws -> UInt16 {
         let probe = try Socket.listen(on: SocketAddress(.loopbackIPv4, 0))
-        return try Socket.localAddress(of: probe.rawValue).port
+        let port = try Socket.localAddress(of: probe.rawValue).port
+        SystemCall.close(probe.release())
+        return port
     }
 
     /// The route `all`.
