@@ -53,10 +53,23 @@ package enum DiscoveryLimits {
         "What is around the objects of a list; a longer one ends the list."
     )
 
+    static let names = limit(
+        "names.nameMax",
+        "names",
+        NameResolver.nameMax,
+        "Each is looked up as long as it is used; one more has no addresses."
+    )
+    static let nameAddresses = limit(
+        "names.addressMax",
+        "addresses",
+        NameRecord.addressMax,
+        "Of one name and family; more are passed over."
+    )
+
     /// All of them.
     package static let all = [
         documentBytes, documentDepth, documentNodes, jsonDepth, prefixDepth, watchLine, listItem,
-        listEnvelope,
+        listEnvelope, names, nameAddresses,
     ]
 
     private static func limit(

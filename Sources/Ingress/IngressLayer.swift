@@ -2,6 +2,7 @@ import Addressing
 import DataPlane
 import L4Proxy
 import MeshModel
+import Synchronization
 import Telemetry
 
 /// The layer that brings Gateways to life on this node: opens their sockets, has the engine route
@@ -26,6 +27,8 @@ package actor IngressLayer: SnapshotConsumer {
     private var applied: (plan: ListenerPlan, snapshot: MeshSnapshot, faults: [String])?
     private var isStopped = false
     private var compiler = TLSHostCompiler()
+    /// When the certificates in use end: the wall clock's nanoseconds by Secret. Any thread.
+    nonisolated package let certificateEnds = Mutex<[ObjectKey: UInt64]>([:])
     private var securedSlots: Set<Int32> = []
     private var scopes: [ListenerID: [SocketAddress]] = [:]
 
@@ -56,10 +59,9 @@ package actor IngressLayer: SnapshotConsumer {
         return report(snapshot, faults)
     }
 
-    /// Tries again to listen where that failed.
+    /// Tries again to listen where that failed, and looks what time has made stale.
     package func retry() async -> AppliedReport? {
-        guard let (plan, snapshot, faults) = applied, !outcome.socketFaults.isEmpty, !isStopped
-        else { return nil }
+        guard let (plan, snapshot, faults) = applied, !isStopped else { return nil }
         for port in plan.ports where open[port] == nil { await apply(port, plan) }
         return report(snapshot, faults)
     }
@@ -68,6 +70,7 @@ package actor IngressLayer: SnapshotConsumer {
         let sockets = outcome.socketFaults.sorted {
             ($0.key.ip, $0.key.port) < ($1.key.ip, $1.key.port)
         }
+        let outcome = self.outcome.adding(compiler.overdue())
         let certificates = outcome.certificateFaults.sorted { $0.key < $1.key }
         let listeners = outcome.listenerFaults.sorted { $0.key < $1.key }
         return AppliedReport(
@@ -76,7 +79,8 @@ package actor IngressLayer: SnapshotConsumer {
                 + listeners.map { "\($0.key): \($0.value)" }
                 + sockets.map(\.value.sentence),
             conditions: outcome.conditions(of: snapshot.listeners),
-            wantsRetry: !sockets.isEmpty && !isStopped
+            wantsRetry: !sockets.isEmpty && !isStopped,
+            looksAgainAfter: isStopped ? nil : compiler.nextEnd()
         )
     }
 
@@ -176,9 +180,9 @@ package actor IngressLayer: SnapshotConsumer {
             outcome.socketFaults[port.address] = .init(.other, sentence)
             return nil
         }
-        let hosts = port.listenerProtocol == .https ? slot : -1
+        let isTLS = port.listenerProtocol == .https
         return PortBinding(
-            target: .http(PortConfiguration(entry: slot, tlsHosts: hosts)),
+            target: .http(PortConfiguration(entry: slot, isTLS: isTLS)),
             local: port.address,
             listener: listener
         )
@@ -201,15 +205,16 @@ package actor IngressLayer: SnapshotConsumer {
             }
         }
         let compiled = compiler.compile(ports)
+        certificateEnds.withLock { $0 = compiler.certificateEnds }
         outcome.certificateFaults = compiled.certificateFaults
         outcome.listenerFaults = compiled.listenerFaults
         outcome.usableCertificates = compiled.usable
         for slot in ports.keys {
             let table = compiled.tables[slot]
-            _ = await pool.perform { $0.proxy.setTLSHosts(slot, table) }
+            _ = await pool.perform { $0.proxy.setTLSHosts(ofEntry: slot, table) }
         }
         let gone = securedSlots.subtracting(ports.keys)
-        for slot in gone { _ = await pool.perform { $0.proxy.setTLSHosts(slot, nil) } }
+        for slot in gone { _ = await pool.perform { $0.proxy.setTLSHosts(ofEntry: slot, nil) } }
         securedSlots = Set(ports.keys)
     }
 }

@@ -1,4 +1,5 @@
 import Addressing
+import DataPlane
 import MeshModel
 
 /// What became of Gateways on this node, as conditions (Gateway API v1 `ListenerConditionType`,
@@ -39,6 +40,14 @@ package struct ListenerConditions: Sendable {
 
     /// Begins with no faults.
     package init() {}
+
+    /// The same with what time has made stale.
+    func adding(_ overdue: TLSHostCompiler.Overdue) -> ListenerConditions {
+        var all = self
+        all.certificateFaults.merge(overdue.certificates) { first, _ in first }
+        all.listenerFaults.merge(overdue.listeners) { first, _ in first }
+        return all
+    }
 
     /// The conditions of every Gateway that has listeners in the snapshot.
     package func conditions(of listeners: [Listener]) -> [ObjectKey: [Condition]] {

@@ -70,10 +70,14 @@ package struct ListenerPlan: Sendable {
             }
             return RelayShare(
                 weight: UInt32(clamping: backend.weight),
-                endpoints: cluster.usableEndpoints.map(\.address)
+                endpoints: cluster.usableEndpoints.map(\.address),
+                proxyProtocolVersion: cluster.settings.proxyProtocolVersion
             )
         }
-        relays[port] = RelayRoute(destination: .endpoints(shares))
+        relays[port] = RelayRoute(
+            destination: .endpoints(shares),
+            proxyProtocol: listener.settings.proxyProtocol
+        )
     }
 
     private mutating func addEntry(

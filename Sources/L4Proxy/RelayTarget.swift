@@ -1,5 +1,6 @@
 import Addressing
 import DataPlane
+import MeshModel
 
 /// Where a relayed connection goes.
 package enum RelayDestination: Sendable {
@@ -18,11 +19,14 @@ package struct RelayShare: Sendable {
     package var weight: UInt32
     /// Its endpoints; empty refuses the share's connections.
     package var endpoints: [SocketAddress]
+    /// Of the header of the PROXY protocol that they get first; 0 for none.
+    package var proxyProtocolVersion: UInt8
 
     /// Makes a share.
-    package init(weight: UInt32, endpoints: [SocketAddress]) {
+    package init(weight: UInt32, endpoints: [SocketAddress], proxyProtocolVersion: UInt8 = 0) {
         self.weight = weight
         self.endpoints = endpoints
+        self.proxyProtocolVersion = proxyProtocolVersion
     }
 }
 
@@ -35,9 +39,17 @@ package struct RelayRoute: Sendable {
     package var namespace: Int32
     /// The packet mark of the upstream socket.
     package var mark: UInt32
+    /// Whether connections begin by a header of the PROXY protocol.
+    package var proxyProtocol: ProxyProtocolSettings
 
     /// Makes a route from the node's own namespace.
-    package init(destination: RelayDestination, namespace: Int32 = -1, mark: UInt32 = 0) {
+    package init(
+        destination: RelayDestination,
+        namespace: Int32 = -1,
+        mark: UInt32 = 0,
+        proxyProtocol: ProxyProtocolSettings = ProxyProtocolSettings()
+    ) {
+        self.proxyProtocol = proxyProtocol
         self.destination = destination
         self.namespace = namespace
         self.mark = mark
@@ -52,6 +64,8 @@ package struct RelayLimits: Sendable {
     package var bufferBlockMax = 8_192
     /// Time allowed for TCP to the endpoint.
     package var connectTimeout = Duration.seconds(5)
+    /// From accepting to the end of the header of the PROXY protocol, where one is required.
+    package var proxyHeaderTimeout = Duration.seconds(5)
     /// Without a byte either way, a pair is closed after this.
     package var idleTimeout = Duration.seconds(3_600)
     /// Endpoints tried for one connection.

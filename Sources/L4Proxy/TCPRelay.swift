@@ -1,6 +1,7 @@
 import Addressing
 import DataPlane
 import LinuxSystem
+import MeshModel
 
 /// One worker's relay of TCP bytes: pairs of sockets, each direction copied as it comes, ended on
 /// its own (half-close), and paused while the other side takes nothing.
@@ -26,6 +27,10 @@ package final class TCPRelay: EventHandler {
         var endpoint = Side()
         var isConnecting = true
         var isScheduled = false
+        /// The client's first bytes may be, or must be, a header of the PROXY protocol.
+        var awaitsHeader = false
+        /// Of the header that the endpoint of the try in hand gets; 0 for none.
+        var headerVersion: UInt8 = 0
         var tries: UInt8 = 0
         var route: Int32
         /// An endpoint to use in the place of the route's destination.
@@ -34,14 +39,19 @@ package final class TCPRelay: EventHandler {
         var destination: SocketAddress
     }
 
-    private let limits: RelayLimits
-    private let pairs: Slab<Pair>
-    private let pool: BufferPool
+    let limits: RelayLimits
+    let pairs: Slab<Pair>
+    let pool: BufferPool
     private let timers: SlotTimers
-    private let scratch = ScratchBuffer(capacity: TCPRelay.receiveByteLimit)
+    let scratch = ScratchBuffer(capacity: TCPRelay.receiveByteLimit)
     private let scheduled: Table<Handle<Pair>>
     private var scheduledCount = 0
-    private var routes: [Int32: RelayRoute] = [:]
+    private(set) var routes: [Int32: RelayRoute] = [:]
+    /// What clients sent before their endpoint was connected, by slot: a header in part, or what
+    /// stands behind one.
+    var firstBytes: [Int32: [UInt8]] = [:]
+    /// Counts headers with those of HTTP.
+    package var count: ((EngineCounter) -> Void)?
     private let gate: NamespaceGate?
     private var turn: UInt32 = 0
     /// What was counted.
@@ -106,12 +116,16 @@ package final class TCPRelay: EventHandler {
             close(handle)
             return
         }
-        connect(handle)
+        if let proxyProtocol = routes[route]?.proxyProtocol, proxyProtocol.acceptance != .off {
+            awaitHeader(handle, proxyProtocol)
+        } else {
+            connect(handle)
+        }
     }
 
     // MARK: Connecting
 
-    private func connect(_ handle: Handle<Pair>) {
+    func connect(_ handle: Handle<Pair>) {
         while pairs[handle].tries < limits.triesMax {
             pairs[handle].tries += 1
             guard let fd = openUpstream(handle) else { continue }
@@ -150,7 +164,8 @@ package final class TCPRelay: EventHandler {
             configuration.isTransparent = true
         case .endpoints(let shares):
             guard let chosen = choose(shares) else { return nil }
-            target = chosen
+            target = chosen.address
+            pairs[handle].headerVersion = chosen.headerVersion
         }
         guard let gate, route.namespace >= 0 else {
             return try? loop.network.connect(to: target, from: source, configuration)
@@ -162,7 +177,9 @@ package final class TCPRelay: EventHandler {
     }
 
     /// Weighted round robin over the shares, round robin within one.
-    private func choose(_ shares: [RelayShare]) -> SocketAddress? {
+    private func choose(
+        _ shares: [RelayShare]
+    ) -> (address: SocketAddress, headerVersion: UInt8)? {
         let sum = shares.reduce(0) { $0 &+ $1.weight }
         guard sum > 0 else { return nil }
         turn &+= 1
@@ -170,7 +187,8 @@ package final class TCPRelay: EventHandler {
         for share in shares {
             guard ticket >= share.weight else {
                 guard !share.endpoints.isEmpty else { return nil }
-                return share.endpoints[Int(turn / sum) % share.endpoints.count]
+                let endpoint = share.endpoints[Int(turn / sum) % share.endpoints.count]
+                return (endpoint, share.proxyProtocolVersion)
             }
             ticket -= share.weight
         }
@@ -186,6 +204,11 @@ package final class TCPRelay: EventHandler {
         pairs[handle].isConnecting = false
         setDeadline(handle, limits.idleTimeout)
         pairs[handle].endpoint.isReadable = true
+        guard queueFirstBytes(handle) else {
+            counters.bufferLimitHits &+= 1
+            reset(handle)
+            return
+        }
         // A server that speaks first may have spoken with the same event.
         copy(handle, fromClient: false)
         guard pairs.contains(handle), flush(handle, toEndpoint: true) else { return }
@@ -205,6 +228,10 @@ package final class TCPRelay: EventHandler {
         let isClient = token.index % 2 == 0
         let handle = Handle<Pair>(index: token.index / 2, generation: token.generation)
         guard pairs.contains(handle) else { return }
+        if pairs[handle].awaitsHeader {
+            receiveHeader(handle)
+            return
+        }
         if !isClient && pairs[handle].isConnecting {
             if !readiness.isDisjoint(with: [.writable, .error, .hangUp]) {
                 finishConnecting(handle)
@@ -253,7 +280,10 @@ package final class TCPRelay: EventHandler {
     }
 
     private func timedOut(_ handle: Handle<Pair>) {
-        if pairs[handle].isConnecting {
+        if pairs[handle].awaitsHeader {
+            count?(.proxyHeaderTimeouts)
+            reset(handle)
+        } else if pairs[handle].isConnecting {
             counters.connectTimeouts &+= 1
             retry(handle)
         } else {
@@ -380,7 +410,7 @@ package final class TCPRelay: EventHandler {
         scheduledCount += 1
     }
 
-    private func setDeadline(_ handle: Handle<Pair>, _ duration: Duration) {
+    func setDeadline(_ handle: Handle<Pair>, _ duration: Duration) {
         let parts = duration.components
         let nanoseconds =
             UInt64(parts.seconds) * 1_000_000_000 + UInt64(parts.attoseconds / 1_000_000_000)
@@ -388,7 +418,7 @@ package final class TCPRelay: EventHandler {
     }
 
     /// Closes a pair so that both sides see it was not an end.
-    private func reset(_ handle: Handle<Pair>) {
+    func reset(_ handle: Handle<Pair>) {
         loop.network.resetOnClose(pairs[handle].client.fd)
         if pairs[handle].endpoint.fd >= 0 {
             loop.network.resetOnClose(pairs[handle].endpoint.fd)
@@ -401,6 +431,7 @@ package final class TCPRelay: EventHandler {
         if pairs[handle].endpoint.fd >= 0 { loop.network.close(pairs[handle].endpoint.fd) }
         pairs[handle].client.output.clear(pool)
         pairs[handle].endpoint.output.clear(pool)
+        if !firstBytes.isEmpty { firstBytes[handle.index] = nil }
         timers.set(handle.index, 0)
         pairs.remove(handle)
     }

@@ -23,6 +23,9 @@ package struct BackendSettings: Hashable, Sendable {
     package var tls: BackendTLSSettings?
     /// Requests on one connection, after which it is closed; 0: no bound.
     package var requestsPerConnection: UInt32 = 0
+    /// Whether endpoints may be sent requests that came as early data, marked by `Early-Data: 1`: they
+    /// answer 425 to those that must not be repeated (RFC 8470).
+    package var takesEarlyData = false
     /// Version of the PROXY protocol header sent in front of each connection; 0: none, 1, 2.
     package var proxyProtocolVersion: UInt8 = 0
 

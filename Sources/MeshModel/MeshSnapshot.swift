@@ -109,18 +109,22 @@ package struct AppliedReport: Equatable, Sendable {
     package var conditions: [ObjectKey: [Condition]]
     /// Whether something that could not be applied may be possible later, without a newer snapshot.
     package var wantsRetry: Bool
+    /// When time alone will have changed what the report says; `nil` for never.
+    package var looksAgainAfter: Duration?
 
     /// Makes a report.
     package init(
         version: UInt64,
         faults: [String] = [],
         conditions: [ObjectKey: [Condition]] = [:],
-        wantsRetry: Bool = false
+        wantsRetry: Bool = false,
+        looksAgainAfter: Duration? = nil
     ) {
         self.version = version
         self.faults = faults
         self.conditions = conditions
         self.wantsRetry = wantsRetry
+        self.looksAgainAfter = looksAgainAfter
     }
 }
 

@@ -22,9 +22,6 @@ struct Compressor: PluginDefinition {
         "image/svg+xml", "font/ttf", "font/otf",
     ]
 
-    /// Types of streams: who reads them waits for each piece.
-    static let streamTypes = ["text/event-stream", "application/x-ndjson"]
-
     static func settings(_ configuration: JSONValue) throws(PluginFault) -> Settings {
         var reader = try ConfigurationReader(configuration)
         var settings = Settings()
@@ -52,14 +49,12 @@ struct Compressor: PluginDefinition {
     }
 
     func makeFilter(_ binding: PluginBinding, _ host: PluginHost) throws(PluginFault) -> Filter {
-        CompressorFilter(try Compressor.settings(binding.configuration))
+        CompressorFilter(try Compressor.settings(binding.configuration), host.bodies)
     }
 }
 
 /// Compresses the bodies of one binding on one worker.
 final class CompressorFilter: Filter {
-    /// Bodies that are compressed at once; others pass as they are.
-    static let streamMax = 512
     /// A piece of 64 KiB takes a millisecond or two; the rest is for a machine that is busy.
     static let timeBudget = Duration.milliseconds(250)
 
@@ -69,10 +64,12 @@ final class CompressorFilter: Filter {
     }
 
     private let settings: Compressor.Settings
+    private let bounds: BodyBounds
     private var bodies: [Int32: Body] = [:]
 
-    init(_ settings: Compressor.Settings) {
+    init(_ settings: Compressor.Settings, _ bounds: BodyBounds) {
         self.settings = settings
+        self.bounds = bounds
         super.init(
             name: "compressor",
             phases: [.responseHeaders, .responseData, .log],
@@ -87,19 +84,23 @@ final class CompressorFilter: Filter {
     ) throws(FilterError) -> FilterAction {
         guard isCompressible(context) else { return .proceed }
         addVary(context)
-        guard !endStream, bodies.count < CompressorFilter.streamMax,
+        guard !endStream,
             let coding = ContentCoding.choose(
                 from: context.requestHeaderValues("accept-encoding"),
                 offered: settings.codings
             )
         else { return .proceed }
+        guard bodies.count < bounds.bodyMax else {
+            bounds.compressions.add()
+            return .proceed
+        }
         guard let stream = CompressionStream(coding) else {
             throw FilterError("expected memory for \(coding.rawValue), found none")
         }
         let type = context.responseHeader("content-type")?.lowercased() ?? ""
         bodies[context.slot] = Body(
             stream: stream,
-            flushes: Compressor.streamTypes.contains { type.hasPrefix($0) }
+            flushes: type.hasPrefix("text/event-stream")
         )
         context.streamResponseBody()
         context.addResponseHeader("content-encoding", coding.rawValue)

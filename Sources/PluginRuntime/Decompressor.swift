@@ -30,14 +30,12 @@ struct Decompressor: PluginDefinition {
     }
 
     func makeFilter(_ binding: PluginBinding, _ host: PluginHost) throws(PluginFault) -> Filter {
-        DecompressorFilter(try Decompressor.settings(binding.configuration))
+        DecompressorFilter(try Decompressor.settings(binding.configuration), host.bodies)
     }
 }
 
 /// Decompresses the bodies of one binding on one worker.
 final class DecompressorFilter: Filter {
-    /// Bodies that are decompressed at once; further ones are answered with 503.
-    static let streamMax = 512
     /// Up to this length the ratio is not looked at: short texts of one letter are no attack.
     static let freeByteCount = 65_536
 
@@ -50,10 +48,12 @@ final class DecompressorFilter: Filter {
     }
 
     private let settings: Decompressor.Settings
+    private let bounds: BodyBounds
     private var bodies: [Int32: Body] = [:]
 
-    init(_ settings: Decompressor.Settings) {
+    init(_ settings: Decompressor.Settings, _ bounds: BodyBounds) {
         self.settings = settings
+        self.bounds = bounds
         super.init(
             name: "decompressor",
             phases: [.requestHeaders, .requestData, .log],
@@ -70,7 +70,8 @@ final class DecompressorFilter: Filter {
         guard !endStream, values.count == 1, let coding = ContentCoding(name: values[0]) else {
             return .proceed
         }
-        guard bodies.count < DecompressorFilter.streamMax else {
+        guard bodies.count < bounds.bodyMax else {
+            bounds.decompressions.add()
             return .reply(PluginReply.message(503, "too many compressed bodies", context))
         }
         guard let stream = DecompressionStream(coding) else {

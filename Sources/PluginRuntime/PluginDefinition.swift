@@ -1,5 +1,6 @@
 import DataPlane
 import MeshModel
+import Telemetry
 
 /// Why a plugin's configuration is refused.
 package struct PluginFault: Error, Equatable, Sendable {
@@ -45,6 +46,25 @@ package final class PluginHost {
     package internal(set) var consumers = ConsumerTable()
     /// Offences of sources, counted over all workers.
     package let offences: OffenceTable
+    /// How many bodies may be changed in passing at once.
+    package let bodies: BodyBounds
 
-    init(offences: OffenceTable) { self.offences = offences }
+    init(offences: OffenceTable, bodies: BodyBounds) {
+        self.offences = offences
+        self.bodies = bodies
+    }
+}
+
+/// Bodies that a filter changes in passing at once, each with memory of a library's, and how often
+/// one more came. Any thread.
+package final class BodyBounds: Sendable {
+    /// Of one filter on one worker.
+    package let bodyMax: Int
+    /// Responses that passed as they were.
+    package let compressions = SharedCounter()
+    /// Requests that were answered 503.
+    package let decompressions = SharedCounter()
+
+    /// Makes bounds that were never reached.
+    package init(bodyMax: Int) { self.bodyMax = bodyMax }
 }

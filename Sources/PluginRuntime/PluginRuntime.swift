@@ -7,14 +7,23 @@ package final class PluginRuntime: FilterFactory {
     /// The plugins there are.
     package let registry: PluginRegistry
     private let offences: OffenceTable
+    /// How many bodies may be changed in passing at once.
+    package let bodies: BodyBounds
     private let consumers = Mutex<[Consumer]>([])
     private let faults = Mutex<[String: String]>([:])
 
     /// Makes a runtime.
     ///
-    /// - Parameter offenceSourceMax: sources whose offences are remembered at once.
-    package init(registry: PluginRegistry = .shipped, offenceSourceMax: Int = 4_096) {
+    /// - Parameters:
+    ///   - offenceSourceMax: sources whose offences are remembered at once.
+    ///   - bodyMax: bodies that a filter changes in passing at once, per worker.
+    package init(
+        registry: PluginRegistry = .shipped,
+        offenceSourceMax: Int = 4_096,
+        bodyMax: Int = 512
+    ) {
         self.registry = registry
+        bodies = BodyBounds(bodyMax: bodyMax)
         offences = OffenceTable(sourceMax: offenceSourceMax)
     }
 
@@ -36,7 +45,7 @@ package final class PluginRuntime: FilterFactory {
         worker: Int,
         store: FilterStore
     ) -> [FilterChain] {
-        let host = PluginHost(offences: offences)
+        let host = PluginHost(offences: offences, bodies: bodies)
         var kept: [PluginBinding: Filter] = [:]
         var problems: [String: String] = [:]
         let known = consumers.withLock(\.self)

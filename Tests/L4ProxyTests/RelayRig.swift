@@ -1,6 +1,7 @@
 import Addressing
 import DataPlane
 import L4Proxy
+import MeshModel
 
 /// One worker's relay between clients and endpoints whose bytes the test itself reads and writes, on
 /// a simulated network.
@@ -44,11 +45,15 @@ final class RelayRig {
     init(
         _ shares: [RelayShare],
         limits: RelayLimits = RelayLimits(),
-        listens: [Int] = [0, 1, 2]
+        listens: [Int] = [0, 1, 2],
+        proxyProtocol: ProxyProtocolSettings = ProxyProtocolSettings()
     ) throws {
         loop = try EventLoop(network: Network(simulation: network))
         relay = TCPRelay(loop: loop, limits: limits, gate: nil)
-        relay.set(1, RelayRoute(destination: .endpoints(shares)))
+        relay.set(
+            1,
+            RelayRoute(destination: .endpoints(shares), proxyProtocol: proxyProtocol)
+        )
         acceptor = Acceptor(loop: loop)
         sink = Sink(relay: relay)
         for (index, address) in RelayRig.endpoints.enumerated() {
@@ -113,6 +118,9 @@ final class RelayRig {
 
     /// How much a test's peer has received.
     func byteCount(_ fd: Int32) -> Int { received[fd]?.count ?? 0 }
+
+    /// What a test's peer has received, as bytes.
+    func bytes(_ fd: Int32) -> [UInt8] { received[fd] ?? [] }
 
     /// What a test's peer has received.
     func text(_ fd: Int32) -> String { String(decoding: received[fd] ?? [], as: UTF8.self) }

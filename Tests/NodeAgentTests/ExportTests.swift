@@ -12,7 +12,7 @@ import Testing
     /// Answers every GET, notes every POST as a line of path and body; refuses the first POST of
     /// each path.
     private static let peer = """
-        import http.server, json, sys
+        import http.server, json, ssl, sys
         seen = set()
         class Peer(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -26,7 +26,7 @@ import Testing
             def do_GET(self): self.answer(200, b"ok")
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["content-length"]))
-                if self.path not in seen:
+                if self.path not in seen and len(sys.argv) < 4:
                     seen.add(self.path)
                     return self.answer(503, b"")
                 value = json.loads(body)
@@ -35,9 +35,49 @@ import Testing
                     notes.write(json.dumps({"path": self.path, "body": value}) + "\\n")
                 self.answer(200, b"{}")
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Peer)
+        if len(sys.argv) > 3:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(sys.argv[3], sys.argv[4])
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         with open(sys.argv[2], "w") as port: port.write(str(server.server_port))
         server.serve_forever()
         """
+
+    private func manifests(_ port: UInt16, _ backend: String) -> String {
+        """
+        apiVersion: gateway.networking.k8s.io/v1
+        kind: GatewayClass
+        metadata: { name: martlet }
+        spec: { controllerName: martlet.mesh/node-agent }
+        ---
+        apiVersion: gateway.networking.k8s.io/v1
+        kind: Gateway
+        metadata: { name: edge, namespace: shop }
+        spec:
+          gatewayClassName: martlet
+          addresses: [{ value: 127.0.0.1 }]
+          listeners: [{ name: web, port: \(port), protocol: HTTP }]
+        ---
+        apiVersion: v1
+        kind: Service
+        metadata: { name: here, namespace: shop }
+        spec: { clusterIP: 10.96.0.9, ports: [{ port: 80 }] }
+        ---
+        apiVersion: discovery.k8s.io/v1
+        kind: EndpointSlice
+        metadata: { name: here-1, namespace: shop, labels: { kubernetes.io/service-name: here } }
+        addressType: IPv4
+        ports: [{ port: \(backend) }]
+        endpoints: [{ addresses: [127.0.0.1], conditions: { ready: true } }]
+        ---
+        apiVersion: gateway.networking.k8s.io/v1
+        kind: HTTPRoute
+        metadata: { name: all, namespace: shop }
+        spec:
+          parentRefs: [{ name: edge }]
+          rules: [{ backendRefs: [{ name: here, port: 80 }] }]
+        """
+    }
 
     private func notes(_ agent: AgentProcess, _ path: String) -> [JSONValue] {
         let text = (try? FileSystem.readText("\(agent.directory)/notes")) ?? ""
@@ -48,6 +88,7 @@ import Testing
 
     @Test func linesAndSpansReachACollectorThatFailedOnce() throws {
         let agent = try AgentProcess()
+        defer { agent.remove() }
         try agent.write("peer.py", ExportTests.peer)
         let (notesPath, portPath) = ("\(agent.directory)/notes", "\(agent.directory)/port")
         let peer = Command.run(
@@ -57,27 +98,29 @@ import Testing
         defer { _ = Command.run("kill -9 \(peer)") }
         #expect(agent.waits { (try? FileSystem.readText(portPath))?.isEmpty == false })
         let backend = try FileSystem.readText(portPath)
-        let collector = "http://127.0.0.1:\(backend)"
-        var plan = EdgeRig.Plan(backends: [try #require(UInt16(backend))], workers: 1)
-        plan.configuration = """
+        let probe = try Socket.listen(on: SocketAddress(.loopbackIPv4, 0))
+        let port = try Socket.localAddress(of: probe.rawValue).port
+        _ = consume probe
+        try agent.write("manifests/all.yaml", manifests(port, backend))
+        let configuration = """
+            node: { name: \(agent.node), addresses: [127.0.0.1] }
+            sources: { manifests: manifests }
+            workers: 1
+            capture: { enabled: false }
             ingress:
-              accessLog: "@DIRECTORY@/access.log"
+              accessLog: "\(agent.directory)/access.log"
               accessLogFormat: '%REQ(:METHOD)% "%REQ(:PATH)%" %RESPONSE_CODE% %TRACE_ID%'
-              accessLogCollector: "\(collector)"
-            tracing: { otlp: "\(collector)", samplePercent: 100 }
+              accessLogCollector: "http://127.0.0.1:\(backend)"
+            tracing: { otlp: "http://127.0.0.1:\(backend)", samplePercent: 100 }
+            status: { listen: "127.0.0.1:0" }
             """
-        try EdgeRig.run(plan, in: agent) { rig in
-            try expectExported(rig)
-        }
-    }
-
-    private func expectExported(_ rig: EdgeRig) throws {
-        let agent = rig.agent
-        let answer = rig.curl("/a?b=c", "-D -")
+        let pid = try #require(try agent.start(configuration))
+        defer { _ = agent.stop(pid) }
+        let answer = Command.run("curl -s -m 5 -D - http://127.0.0.1:\(port)/a?b=c").output
         #expect(answer.contains("200 OK") && answer.contains("x-trace: 00-"), "\(answer)")
         #expect(agent.waits { !notes(agent, "/v1/logs").isEmpty })
         #expect(agent.waits { !notes(agent, "/v1/traces").isEmpty })
-        let line = rig.log
+        let line = (try? FileSystem.readText("\(agent.directory)/access.log")) ?? ""
         #expect(line.hasPrefix("GET \"/a?b=c\" 200 ") && line.hasSuffix("\n"), "\(line)")
         let logs = try #require(notes(agent, "/v1/logs").first)
         let record = logs["resourceLogs"]?.elements.first?["scopeLogs"]?.elements.first?[
@@ -96,6 +139,47 @@ import Testing
         #expect(agent.ask("/metrics").contains("martlet_otlp_traces_failures_total 1"))
     }
 
+    /// A collector that speaks TLS, and one whose certificate nobody vouches for.
+    @Test(arguments: [true, false])
+    func aCollectorBehindTLSIsVerifiedAndHasTheLastLines(isKnown: Bool) throws {
+        let agent = try AgentProcess()
+        defer { agent.remove() }
+        let authority = TestAuthority(in: agent.directory, name: "authority")
+        let other = TestAuthority(in: agent.directory, name: "other")
+        let leaf = try authority.issue("leaf", alternativeNames: "IP:127.0.0.1")
+        try agent.write("peer.py", ExportTests.peer)
+        let (notesPath, portPath) = ("\(agent.directory)/notes", "\(agent.directory)/port")
+        let peer = Command.run(
+            "/usr/bin/python3 \(agent.directory)/peer.py \(notesPath) \(portPath) "
+                + "\(leaf.certificate) \(leaf.key) >/dev/null 2>&1 & echo $!"
+        ).output.filter(\.isNumber)
+        defer { _ = Command.run("kill -9 \(peer)") }
+        #expect(agent.waits { (try? FileSystem.readText(portPath))?.isEmpty == false })
+        let collector = try FileSystem.readText(portPath)
+        let probe = try Socket.listen(on: SocketAddress(.loopbackIPv4, 0))
+        let port = try Socket.localAddress(of: probe.rawValue).port
+        _ = consume probe
+        try agent.write("manifests/all.yaml", manifests(port, "1"))
+        let configuration = """
+            node: { name: \(agent.node), addresses: [127.0.0.1] }
+            sources: { manifests: manifests }
+            workers: 1
+            capture: { enabled: false }
+            ingress:
+              accessLog: "\(agent.directory)/access.log"
+              accessLogCollector: "https://127.0.0.1:\(collector)"
+            export: { authorities: "\((isKnown ? authority : other).certificate)" }
+            tracing: { otlp: "https://127.0.0.1:\(collector)", samplePercent: 100 }
+            status: { listen: "127.0.0.1:0" }
+            """
+        let pid = try #require(try agent.start(configuration))
+        _ = Command.run("curl -s -m 5 http://127.0.0.1:\(port)/last")
+        #expect(agent.stop(pid))
+        let logs = notes(agent, "/v1/logs")
+        #expect(logs.isEmpty != isKnown, "the last line is sent before the agent ends")
+        #expect(notes(agent, "/v1/traces").isEmpty != isKnown, "and the last span")
+    }
+
     @Test(arguments: [
         ("ingress: { accessLogFormat: '%FOO%' }", "ingress.accessLogFormat: expected an operator"),
         (
@@ -103,7 +187,7 @@ import Testing
             "ingress.accessLogCollector: expected http://"
         ),
         ("tracing: { samplePercent: 1 }", "tracing: expected otlp: http://"),
-        ("tracing: { otlp: 'https://c' }", "tracing.otlp: expected http://"),
+        ("tracing: { otlp: 'ftp://c' }", "tracing.otlp: expected http://"),
         (
             "tracing: { otlp: 'http://c', samplePercent: 101 }",
             "tracing.samplePercent: expected a number"
@@ -126,6 +210,7 @@ import Testing
         #expect(OTLPEndpoint("http://[::1]/p")?.authority == "[::1]:4318")
         #expect(OTLPEndpoint("http://[::1]:80/p")?.authority == "[::1]:80")
         #expect(OTLPEndpoint("http://c:9/p")?.basePath == "/p")
-        #expect(OTLPEndpoint("https://c") == nil)
+        #expect(OTLPEndpoint("https://c")?.authority == "c:4318")
+        #expect(OTLPEndpoint("https://c:443")?.port == 443 && OTLPEndpoint("ftp://c") == nil)
     }
 }

@@ -77,6 +77,9 @@ protocol HTTP2SessionOwner: AnyObject {
     func http2LimitReached(_ session: HTTP2ServerSession, _ limit: HTTP2Limit)
     /// A stream is gone; 0 is no error.
     func http2StreamClosed(_ session: HTTP2ServerSession, stream: Int32, errorCode: UInt32)
+    /// Whether what the client sends on a stream is wanted after the last frame of its response: it
+    /// is a tunnel.
+    func http2IsTunnel(_ session: HTTP2ServerSession, stream: Int32) -> Bool
     /// Copies a response's body into a frame.
     func http2ResponseBody(
         _ session: HTTP2ServerSession,

@@ -316,9 +316,11 @@ import CNghttp2
     }
 
     /// The last frame of a response has gone out: what is left of its request is not wanted (RFC
-    /// 9113 section 8.1).
+    /// 9113 section 8.1), unless it is the other side of a tunnel, which ends by itself.
     func responseSent(stream: Int32) {
-        if unsafe nghttp2_session_get_stream_remote_close(session, stream) == 0 {
+        if unsafe nghttp2_session_get_stream_remote_close(session, stream) == 0,
+            !owner.http2IsTunnel(self, stream: stream)
+        {
             reset(stream: stream, .noError)
         }
     }

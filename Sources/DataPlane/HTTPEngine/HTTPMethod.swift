@@ -45,6 +45,14 @@ package enum HTTPMethod: UInt8, BitwiseCopyable, Sendable, CaseIterable {
         }
     }
 
+    /// Whether the request asks for nothing to be done (RFC 9110 section 9.2.1).
+    package var isSafe: Bool {
+        switch self {
+        case .get, .head, .options, .trace: true
+        case .other, .post, .put, .delete, .connect, .patch: false
+        }
+    }
+
     /// Recognises a method of `count` bytes at `offset`. Methods are case-sensitive.
     @inline(__always)
     static func identify(_ bytes: RawSpan, offset: Int, count: Int) -> HTTPMethod {

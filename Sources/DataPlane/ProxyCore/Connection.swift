@@ -53,6 +53,11 @@ package struct Connection: BitwiseCopyable {
         static let awaitsProxyHeader = Flags(rawValue: 1 << 17)
         /// Its entry point has times of its own.
         static let timed = Flags(rawValue: 1 << 18)
+        /// Connections to endpoints were made in its name.
+        static let named = Flags(rawValue: 1 << 19)
+        /// Its client sent early data, and has not completed its handshake: what came may be a
+        /// replay.
+        static let early = Flags(rawValue: 1 << 23)
         /// Its entry point bounds its age.
         static let ages = Flags(rawValue: 1 << 20)
         /// Counted in the worker's tally by entry point and source.
@@ -78,7 +83,8 @@ package struct Connection: BitwiseCopyable {
     var fd: Int32
     var role: Role
     var flags: Flags = []
-    /// The network namespace its exchanges connect from, a descriptor; -1 for the node's own.
+    /// The network namespace its exchanges connect from, a descriptor; -1 for the node's own. Below
+    /// -1 upstream: of the one client in whose name it was made (`HTTPProxy.clientKey`).
     var origin: Int32 = -1
     /// The entry point it came in by; upstream the number of its `UpstreamTransport`, -1 for
     /// HTTP/1.1 in cleartext.

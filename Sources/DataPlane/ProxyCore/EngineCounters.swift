@@ -31,6 +31,8 @@ package enum EngineCounter: Int, CaseIterable, Sendable {
     case listenerConnectionLimitHits, sourceConnectionLimitHits
     case upstreamHTTP2Sessions, upstreamTLSHandshakes, upstreamTLSResumptions
     case upstreamTLSErrors, upstreamCertificateErrors
+    case interimLimitHits
+    case earlyRequests, earlyRequestsRefused, earlyRequestsRepeated
     case proxyHeaders, proxyHeadersRefused, proxyHeaderLimitHits, proxyHeaderTimeouts
 
     /// The Prometheus name; `nil` for the counter of a limit, which is shown under the limit's name.
@@ -92,10 +94,14 @@ package enum EngineCounter: Int, CaseIterable, Sendable {
         case .upstreamTLSResumptions: "martlet_upstream_tls_resumptions_total"
         case .upstreamTLSErrors: "martlet_upstream_tls_errors_total"
         case .upstreamCertificateErrors: "martlet_upstream_certificate_errors_total"
+        case .earlyRequests: "martlet_early_requests_total"
+        case .earlyRequestsRefused: "martlet_early_requests_refused_total"
+        case .earlyRequestsRepeated: "martlet_early_requests_repeated_total"
         case .proxyHeaders: "martlet_proxy_headers_total"
         case .proxyHeadersRefused: "martlet_proxy_headers_refused_total"
         case .handshakeLimitHits, .handshakeTimeouts, .proxyHeaderLimitHits, .proxyHeaderTimeouts,
-            .connectionLimitHits, .exchangeLimitHits, .bufferLimitHits, .poolLimitHits,
+            .interimLimitHits, .connectionLimitHits, .exchangeLimitHits, .bufferLimitHits,
+            .poolLimitHits,
             .triesLimitHits, .discardLimitHits, .headLimitHits, .headerTimeouts, .idleTimeouts,
             .bodyTimeouts, .sendTimeouts, .connectTimeouts, .upstreamTimeouts, .poolIdleTimeouts,
             .bodyLimitHits, .filterOverruns, .startLineLimitHits, .fieldLineLimitHits,

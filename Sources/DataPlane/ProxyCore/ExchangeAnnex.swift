@@ -103,6 +103,11 @@ struct ExchangeAnnex: BitwiseCopyable {
     var askedPath = TextRange()
     var askedPathOnlyByteCount: Int32 = 0
     var askedAuthority = TextRange()
+    /// Came as early data; its endpoint is told so, and may ask for it again (RFC 8470). Such an
+    /// exchange is `ruled`.
+    var isEarly = false
+    /// The client has been told to go on with its body: once is enough.
+    var isContinued = false
     /// What it is traced as.
     var trace = TraceContext()
 

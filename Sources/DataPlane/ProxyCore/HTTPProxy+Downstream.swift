@@ -5,26 +5,22 @@ import LinuxSystem
 package struct PortConfiguration: Sendable {
     /// The entry point's slot.
     package var entry: Int32
-    /// Whether TLS is terminated; the worker's host table of this number then applies.
-    package var tlsHosts: Int32
+    /// Whether TLS is terminated, by the worker's host table of the entry point.
+    package var isTLS: Bool
     /// The network namespace to connect to endpoints from, a descriptor that stays open; -1 for the
     /// node's own.
     package var origin: Int32
 
-    /// Makes a configuration; -1 for cleartext, and for the node's own namespace.
-    package init(entry: Int32, tlsHosts: Int32 = -1, origin: Int32 = -1) {
+    /// Makes a configuration; an origin of -1 is the node's own namespace.
+    package init(entry: Int32, isTLS: Bool = false, origin: Int32 = -1) {
         self.entry = entry
-        self.tlsHosts = tlsHosts
+        self.isTLS = isTLS
         self.origin = origin
     }
 }
 
 /// Clients: accepting, receiving, closing.
 extension HTTPProxy {
-    /// A body that says its length brings as many bytes, as a power of two, within each time for a
-    /// body: 1 KiB.
-    private static let bodyPaceShift: UInt64 = 10
-
     /// Takes over a client's socket.
     ///
     /// - Parameters:
@@ -66,10 +62,10 @@ extension HTTPProxy {
             return
         }
         if view.proxyAcceptance(configuration.entry) != .off {
-            guard awaitProxyHeader(handle, configuration.tlsHosts) else { return }
-        } else if configuration.tlsHosts < 0 {
+            guard awaitProxyHeader(handle, configuration) else { return }
+        } else if !configuration.isTLS {
             setDeadline(handle, headTime(handle))
-        } else if !beginTLS(handle, configuration.tlsHosts) {
+        } else if !beginTLS(handle) {
             close(handle)
             return
         }
@@ -332,15 +328,6 @@ extension HTTPProxy {
         }
     }
 
-    /// Whether so many bytes more prolong the time for a body. One that says its length must come at
-    /// a pace: a dribble prolongs nothing until it has come to a whole KiB.
-    @inline(__always)
-    func isProgress(_ exchange: ExchangeHandle, _ byteCount: Int) -> Bool {
-        guard case .length = exchanges[exchange].head.framing else { return true }
-        let before = exchanges[exchange].bytesReceived
-        return (before ^ (before &+ UInt64(byteCount))) >> HTTPProxy.bodyPaceShift > 0
-    }
-
     /// Takes bytes of the body of the request in hand.
     private func processBody(_ handle: ConnectionHandle, _ start: Int, _ end: Int) -> Int {
         let exchange = connections[handle].exchange
@@ -353,7 +340,7 @@ extension HTTPProxy {
         switch connections[handle].body.next(bytes) {
         case .data(let skipped, let byteCount):
             let data = bytes.extracting(skipped..<(skipped + byteCount))
-            if isProgress(exchange, byteCount) { setDeadline(handle, bodyTime(handle)) }
+            setDeadline(handle, bodyTime(handle))
             forwardRequestBody(exchange, data)
             if connections.contains(handle), connections[handle].body.isComplete {
                 requestEnded(exchange)
@@ -418,8 +405,6 @@ extension HTTPProxy {
         }
         if connections[handle].flags.contains(.tls) { closeTLS(handle) }
         loop.network.endSending(connections[handle].fd)
-        connections[handle].input.clear(pool)
-        connections[handle].headEnd = HeadEndSearch()
         connections[handle].flags.insert(.discards)
         connections[handle].flags.subtract([.readPaused, .closesWhenSent])
         setDeadline(handle, timeouts.discard)
@@ -446,7 +431,6 @@ extension HTTPProxy {
         let exchange = connections[handle].exchange
         if isBlocked(handle) {
             counters.count(.sendTimeouts)
-            noteProtocolAbuse(handle)
             downstreamFailed(handle)
         } else if connections[handle].flags.contains(.awaitsProxyHeader) {
             proxyHeaderTimedOut(handle)
@@ -459,7 +443,6 @@ extension HTTPProxy {
             http2TimedOut(handle)
         } else if exchanges.contains(exchange) {
             counters.count(.bodyTimeouts)
-            noteProtocolAbuse(handle)
             fail(exchange, status: 408, .downstreamTimeout)
         } else if connections[handle].input.isEmpty && connections[handle].exchangeCount > 0 {
             counters.count(.idleTimeouts)
@@ -475,7 +458,6 @@ extension HTTPProxy {
             close(handle)
             return
         }
-        noteProtocolAbuse(handle)
         writeBareReply(handle, status: 408)
         logRefusal(handle, status: 408)
         finishGathering()

@@ -95,7 +95,9 @@ extension HTTPProxy {
         let fields = headFields(exchange)
         guard fields.indices.contains(where: { fields[$0].id == .expect }) else { return }
         "expect".withBytes { removeFields(exchange, .expect, $0) }
-        guard state.requestBody.isEmpty else { return }
+        let annex = annex(exchange)
+        guard state.requestBody.isEmpty, !annexes[annex].isContinued else { return }
+        annexes[annex].isContinued = true
         reserveGathered(for: state.downstream)
         gathered.append("HTTP/1.1 100 Continue\r\n\r\n")
     }

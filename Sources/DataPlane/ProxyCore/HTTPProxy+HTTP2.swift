@@ -134,13 +134,16 @@ extension HTTPProxy {
     }
 
     /// Gives up every exchange of a connection that is gone.
-    func abandonHTTP2Exchanges(_ handle: ConnectionHandle) {
+    func abandonHTTP2Exchanges(
+        _ handle: ConnectionHandle,
+        _ flag: ResponseFlags = .downstreamClosed
+    ) {
         guard let connection = http2(handle) else { return }
         let streams = connection.streams
         connection.streams = HTTP2StreamTable()
         for slot in 0..<streams.capacity where streams[slot].stream != 0 {
             let exchange = streams[slot].exchange
-            if exchanges.contains(exchange) { abandon(exchange, .downstreamClosed) }
+            if exchanges.contains(exchange) { abandon(exchange, flag) }
         }
     }
 
@@ -247,7 +250,6 @@ extension HTTPProxy {
                 cutStream(row.exchange, .enhanceYourCalm)
             } else if owesBody(exchange) && idle >= bodyTime {
                 counters.count(.bodyTimeouts)
-                noteProtocolAbuse(handle)
                 fail(row.exchange, status: 408, .downstreamTimeout)
             } else if monotonicSecond &- row.progressSecond >= connection.streamIdleSeconds {
                 counters.count(.streamIdleTimeouts)

@@ -119,10 +119,8 @@ extension HTTPProxy: HTTP2SessionOwner {
             session.consume(stream: stream, bytes.byteCount)
             return
         }
+        connection.streams[slot].progressSecond = monotonicSecond
         let exchange = connection.streams[slot].exchange
-        if isProgress(exchange, bytes.byteCount) {
-            connection.streams[slot].progressSecond = monotonicSecond
-        }
         exchanges[exchange].unconsumedByteCount += bytes.byteCount
         if exchanges[exchange].flags.contains(.tunnel) { touchTunnel(exchange) }
         forwardRequestBody(exchange, bytes)
@@ -178,12 +176,17 @@ extension HTTPProxy: HTTP2SessionOwner {
         else { return }
         let flags = exchanges[exchange].flags
         if flags.contains(.responseEnded) || flags.contains(.local) {
-            if let upstream = unbind(exchange) { close(upstream) }
+            if let upstream = unbind(exchange) { closeWhenSent(upstream) }
             account(exchange)
             closeExchange(exchange)
         } else {
             abandon(exchange, .downstreamClosed)
         }
+    }
+
+    func http2IsTunnel(_ session: HTTP2ServerSession, stream: Int32) -> Bool {
+        guard let exchange = http2Exchange(session, stream) else { return false }
+        return exchanges[exchange].flags.contains(.tunnel)
     }
 
     /// The exchange of a stream, if it is still in hand.

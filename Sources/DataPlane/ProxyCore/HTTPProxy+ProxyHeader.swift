@@ -5,8 +5,8 @@ struct ProxiedConnection {
     /// The socket's own ends.
     var peer: SocketAddress
     var local: SocketAddress
-    /// What TLS begins with once the header has come; -1 for cleartext.
-    var tlsHosts: Int32
+    /// Whether TLS begins once the header has come.
+    var isTLS: Bool
     /// Whether the peer may send a header.
     var isTrusted: Bool
     /// Whether the peer named other ends than the socket's.
@@ -22,13 +22,16 @@ extension HTTPProxy {
     /// come.
     ///
     /// - Returns: whether the connection is still there.
-    func awaitProxyHeader(_ handle: ConnectionHandle, _ tlsHosts: Int32) -> Bool {
+    func awaitProxyHeader(
+        _ handle: ConnectionHandle,
+        _ configuration: PortConfiguration
+    ) -> Bool {
         let connection = connections[handle]
         let row = view.entries[Int(connection.entry)]
         let proxied = ProxiedConnection(
             peer: connection.peer,
             local: connection.local,
-            tlsHosts: tlsHosts,
+            isTLS: configuration.isTLS,
             isTrusted: isIn(row.proxyTrusted, connection.peer.ip)
         )
         guard proxied.isTrusted || row.proxyProtocol == .optional else {
@@ -142,9 +145,9 @@ extension HTTPProxy {
             }
             connections[handle].flags.insert(.tallied)
         }
-        if proxied.tlsHosts < 0 {
+        if !proxied.isTLS {
             setDeadline(handle, headTime(handle))
-        } else if !beginTLS(handle, proxied.tlsHosts) {
+        } else if !beginTLS(handle) {
             close(handle)
             return false
         }

@@ -190,6 +190,9 @@ extension HTTPProxy {
             connectUpstream(exchange)
             return
         }
+        if annexes[exchanges[exchange].annex].isEarly {
+            guard admitsEarly(exchange) else { return }
+        }
         dispatchMirrored(exchange)
     }
 

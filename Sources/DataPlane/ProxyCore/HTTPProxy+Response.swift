@@ -1,7 +1,7 @@
 /// Responses: from an endpoint's bytes to the client.
 extension HTTPProxy {
     /// Interim responses of one exchange; an endpoint that sends more will not come to an end.
-    private static let interimMax: UInt8 = 32
+    package static let interimMax: UInt8 = 32
     /// Fields of a response that the proxy writes itself.
     @inline(__always)
     private static var replaced: HeaderMask {
@@ -166,6 +166,7 @@ extension HTTPProxy {
         exchanges[exchange].interimCount += 1
         guard exchanges[exchange].interimCount <= HTTPProxy.interimMax else {
             counters.count(.protocolErrors)
+            counters.count(.interimLimitHits)
             fail(exchange, status: 502, .upstreamProtocolError)
             return false
         }
@@ -208,6 +209,10 @@ extension HTTPProxy {
         if !exchanges[exchange].flags.isDisjoint(with: [.ruled, .hedge]) {
             guard !exchanges[exchange].flags.contains(.hedge) else {
                 adoptHedge(handle, exchange, head, bytes, at: start)
+                return
+            }
+            if head.status == 425, annexes[exchanges[exchange].annex].isEarly {
+                askAgain(exchange)
                 return
             }
             guard admitsResponse(handle, exchange, head, bytes) else { return }
@@ -471,6 +476,12 @@ extension HTTPProxy {
         _ bytes: RawSpan
     ) {
         guard exchanges[exchange].stream >= 0 else { return }
+        if head.status == 100 {
+            // The endpoint of an earlier try, or the proxy itself, has said so already.
+            let annex = annex(exchange)
+            guard !annexes[annex].isContinued else { return }
+            annexes[annex].isContinued = true
+        }
         if exchanges[exchange].stream != 0 {
             sendHTTP2Interim(exchange, head, bytes)
             return

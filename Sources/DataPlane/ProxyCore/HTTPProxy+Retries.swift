@@ -219,8 +219,7 @@ extension HTTPProxy {
 
     // MARK: The body
 
-    /// Keeps a piece of a request's body that is being sent, while half of the buffers are free: who
-    /// has nothing to repeat is not to run out of them.
+    /// Keeps a piece of a request's body that is being sent.
     @inline(never)
     func keepBody(_ exchange: ExchangeHandle, _ bytes: RawSpan) {
         let annex = exchanges[exchange].annex
@@ -231,8 +230,7 @@ extension HTTPProxy {
             return
         }
         let byteCount = annexes[annex].tries.body.byteCount + bytes.byteCount
-        let hasRoom = pool.usedCount <= limits.bufferBlockMax / 2
-        if byteCount <= limits.retryBodyByteLimit && hasRoom {
+        if byteCount <= limits.retryBodyByteLimit {
             if annexes[annex].tries.body.append(bytes, pool) { return }
             counters.count(.bufferLimitHits)
         } else {

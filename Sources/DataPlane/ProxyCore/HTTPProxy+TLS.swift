@@ -8,7 +8,8 @@ extension HTTPProxy {
     /// Begins a session on a new connection: nothing is kept for it until its ClientHello has come.
     ///
     /// - Returns: `false` when the port has no certificate, or too many handshakes are in hand.
-    func beginTLS(_ handle: ConnectionHandle, _ number: Int32) -> Bool {
+    func beginTLS(_ handle: ConnectionHandle) -> Bool {
+        let number = connections[handle].entry
         guard let port = tlsPorts[number] else { return false }
         let own = port.table.handshakeMax
         guard handshakeCount < limits.handshakeMax, own == 0 || port.handshakeCount < own else {
@@ -28,7 +29,7 @@ extension HTTPProxy {
     }
 
     /// The handshake is complete: what it agreed on holds for every request.
-    private func handshakeEnded(_ handle: ConnectionHandle, _ session: TLSSession) {
+    func handshakeEnded(_ handle: ConnectionHandle, _ session: TLSSession) {
         forgetHandshake(handle)
         let table = tlsPorts[connections[handle].tlsListener]?.table
         connections[handle].tlsListener = session.listener
@@ -163,9 +164,18 @@ extension HTTPProxy {
         var target = received.mutableBytes(waiting, HTTPProxy.receiveByteLimit)
         let progress = session.receive(bytes, into: &target)
         sendTransportOutput(handle)
-        if session.isEstablished && !wasEstablished { handshakeEnded(handle, session) }
+        if session.isEstablished && !wasEstablished {
+            if connections[handle].flags.contains(.early) {
+                earlyDataEnded(handle)
+                guard connections.contains(handle) else { return nil }
+            } else {
+                handshakeEnded(handle, session)
+            }
+        }
         switch progress {
-        case .plaintext(let produced): return produced
+        case .plaintext(let produced):
+            if produced > 0 && !session.isEstablished { noteEarlyData(handle, session) }
+            return produced
         case .ended:
             peerEnded(handle)
         case .failed:
@@ -212,12 +222,9 @@ extension HTTPProxy {
         tlsSession(handle)?.speaksHTTP2 ?? false
     }
 
-    /// A client's handshake takes too long: an offence of who has begun one.
+    /// A client's handshake takes too long.
     func handshakeTimedOut(_ handle: ConnectionHandle) {
         counters.count(.handshakeTimeouts)
-        if tlsSession(handle) != nil || greetings[handle.index] != nil {
-            noteProtocolAbuse(handle)
-        }
         close(handle)
     }
 
@@ -226,6 +233,7 @@ extension HTTPProxy {
         let index = Int(handle.index)
         if connections[handle].flags.contains(.tls) {
             forgetHandshake(handle)
+            if !earlyExchanges.isEmpty { earlyExchanges[handle.index] = nil }
             if index < tlsSessions.count { tlsSessions[index] = nil }
         }
         if connections[handle].flags.contains(.http2) && index < http2Connections.count {

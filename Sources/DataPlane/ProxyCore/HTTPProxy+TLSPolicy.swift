@@ -8,10 +8,12 @@ struct TLSPort {
 
 /// What a connection's TLS means for its requests.
 extension HTTPProxy {
-    /// Puts a host table in force for new handshakes of the ports that name its number. Connections
+    /// Puts a host table in force for new handshakes of an entry point's ports. Connections
     /// whose listener now asks something else of clients' certificates, or is gone, end after what
     /// they have in hand; a new certificate ends none.
-    package func setTLSHosts(_ number: Int32, _ table: TLSHostTable?) {
+    ///
+    /// - Parameter number: the entry point's slot, which its ports' `PortConfiguration` names.
+    package func setTLSHosts(ofEntry number: Int32, _ table: TLSHostTable?) {
         let old = tlsPorts[number]
         for index in 0..<HostMemo.count { nameMemos[index] = HostMemo() }
         if let table {
@@ -57,6 +59,10 @@ extension HTTPProxy {
             counters.count(.misdirectedRequests)
             fail(exchange, status: 421, .noRoute)
             return false
+        }
+        if flags.contains(.early) {
+            annexes[annex(exchange)].isEarly = true
+            exchanges[exchange].flags.insert(.ruled)
         }
         guard flags.contains(.forwardsCertificate) else { return true }
         return addClientCertificate(downstream, exchange)

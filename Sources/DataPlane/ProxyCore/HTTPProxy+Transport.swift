@@ -41,6 +41,9 @@ extension HTTPProxy {
         while upstreamStreams.count <= Int(handle.index) { upstreamStreams.append(nil) }
         upstreamStreams[Int(handle.index)] = UpstreamStreams(transport, isShared: isShared)
         connections[handle].flags.insert(.multiplexed)
+        if transport.proxyVersion > 0 {
+            guard beginInName(handle, version: transport.proxyVersion) else { return false }
+        }
         if isShared { link(handle) }
         return true
     }
@@ -59,6 +62,10 @@ extension HTTPProxy {
             connections[handle].flags.remove(.connecting)
             connected(handle)
             guard connections.contains(handle) else { return }
+            guard connections[handle].flags.contains(.multiplexed) else {
+                if flush(handle) { upstreamSent(handle) }
+                return
+            }
         }
         if readiness.contains(.peerEnded) { connections[handle].flags.insert(.peerEnded) }
         if !readiness.isDisjoint(with: [.readable, .error, .hangUp]) {
@@ -100,7 +107,11 @@ extension HTTPProxy {
     private func connected(_ handle: ConnectionHandle) {
         guard let streams = streams(handle) else { return }
         guard let settings = streams.transport.tls else {
-            beginHTTP2Session(handle)
+            if streams.transport.version == .http1 {
+                becomeHTTP1(handle, streams)
+            } else {
+                beginHTTP2Session(handle)
+            }
             return
         }
         let kept = resumptions[connections[handle].endpoint]
@@ -187,6 +198,7 @@ extension HTTPProxy {
         }
         upstreamStreams[Int(handle.index)] = nil
         connections[handle].flags.remove(.multiplexed)
+        connections[handle].exchangeCount = 1
         for row in rows.dropFirst() {
             _ = unbind(row.exchange)
             exchanges[row.exchange].tries -= 1
@@ -323,7 +335,7 @@ extension HTTPProxy {
         exchanges[exchange].upstreamAddress = endpoint.address
         exchanges[exchange].upstreamText = AddressText()
         own(endpoint)
-        let origin = self.origin(of: exchange)
+        let origin = owner(of: exchange)
         let transport = self.transport(of: exchange)
         let upstream: ConnectionHandle
         if let idle = takeIdle(endpoint, origin, transport) {

@@ -159,6 +159,13 @@ extension HTTPProxy {
         exchanges[exchange].status = 200
         exchanges[exchange].upstreamHeadNanoseconds = loop.nowNanoseconds
         if exchanges[exchange].flags.contains(.tracked) { endpointAnswered(exchange, upstream) }
+        let cluster = Int(exchanges[exchange].action.cluster)
+        if cluster < view.clusters.count, view.clusters[cluster].proxyVersion > 0 {
+            let header = self.header(for: exchanges[exchange].downstream)
+            header.bytes(version: view.clusters[cluster].proxyVersion).withRawSpan {
+                write(upstream, $0)
+            }
+        }
         if exchanges[exchange].stream != 0 {
             var accepted = HTTP1ResponseHead()
             accepted.status = 200
@@ -295,6 +302,17 @@ extension HTTPProxy {
         guard connections.contains(downstream) else { return }
         connections[downstream].exchange = .none
         close(downstream)
+    }
+
+    /// Closes an endpoint's connection once it has what was sent, or does not take it for a while.
+    func closeWhenSent(_ upstream: ConnectionHandle) {
+        finishGathering()
+        guard isBlocked(upstream) else {
+            close(upstream)
+            return
+        }
+        connections[upstream].flags.insert(.closesWhenSent)
+        setDeadline(upstream, timeouts.discard)
     }
 
     /// Nothing has moved for too long: both sides are cut.

@@ -23,8 +23,8 @@ extension HTTPProxy {
         exchanges[exchange].upstreamStartNanoseconds = loop.nowNanoseconds
         own(endpoint)
         let upstream: ConnectionHandle
-        let origin = self.origin(of: exchange)
         let transport = self.transport(of: exchange)
+        let origin = transport < 0 ? self.origin(of: exchange) : owner(of: exchange)
         if exchanges[exchange].tries == 1 || transport >= 0,
             exchanges[exchange].head.tunnel != .connect,
             let idle = takeIdle(endpoint, origin, transport)
@@ -127,7 +127,7 @@ extension HTTPProxy {
         _ transport: Int32
     ) -> ConnectionHandle? {
         guard transport < 0 || transports[transport].map({ $0.fault == nil }) == true,
-            let fd = try? connect(to: endpoint.address, from: origin)
+            let fd = try? connect(to: endpoint.address, from: namespace(of: origin))
         else { return nil }
         var connection = Connection(
             fd: fd,
@@ -221,9 +221,13 @@ extension HTTPProxy {
     }
 
     /// Everything queued for an endpoint has been sent: the client may go on sending.
-    private func upstreamSent(_ handle: ConnectionHandle) {
+    func upstreamSent(_ handle: ConnectionHandle) {
         let exchange = connections[handle].exchange
-        if exchanges.contains(exchange) { upstreamTook(exchange) }
+        if exchanges.contains(exchange) {
+            upstreamTook(exchange)
+        } else if connections[handle].flags.contains(.closesWhenSent) {
+            close(handle)
+        }
     }
 
     /// The endpoint has taken what there was of a request: the client may go on sending.
@@ -250,6 +254,7 @@ extension HTTPProxy {
         _ origin: Int32,
         _ transport: Int32
     ) -> ConnectionHandle? {
+        if origin < -1 { return takeNamed(endpoint, origin, transport) }
         var index = endpoints[endpoint.slot].idleHead
         var found: ConnectionHandle?
         var left = limits.idleSearchMax
@@ -284,6 +289,7 @@ extension HTTPProxy {
         let slot = connection.endpoint
         guard connection.flags.isDisjoint(with: [.closesAfterExchange, .broken, .peerEnded]),
             connection.output.isEmpty, connection.input.isEmpty, !isDraining,
+            connection.transport < 0 || takesAnother(handle),
             endpoints.isOwned(slot, by: connection.endpointGeneration)
         else {
             close(handle)

@@ -11,6 +11,7 @@ extension HTTPProxy: HTTP2ClientOwner {
     /// Makes an exchange one of a connection's.
     func bindStream(_ upstream: ConnectionHandle, to exchange: ExchangeHandle) {
         guard let streams = streams(upstream) else { return }
+        if !takesAnother(upstream) { connections[upstream].flags.insert(.closesAfterExchange) }
         let row = streams.add(exchange, deadline: .max)
         exchanges[exchange].upstreamStream = Int32(row + 1)
         if streams.session != nil {

@@ -55,8 +55,7 @@ package final class HTTPProxy: EventHandler {
     var scheduledCount = 0
     let identifiers: RequestIdentifiers
     var random: FastRandom
-    /// TLS: the worker's end of all sessions, the sessions by connection slot, host tables by the
-    /// number that ports name.
+    /// TLS: the worker's end of all sessions, the sessions by connection slot, host tables by entry point.
     let tlsTransport = TLSTransport()
     let ciphertext = ScratchBuffer(capacity: HTTPProxy.receiveByteLimit)
     var tlsSessions: [TLSSession?] = []
@@ -107,6 +106,11 @@ package final class HTTPProxy: EventHandler {
     package var filterFaults: ((String, String) -> Void)?
     /// When connections whose age is bounded are too old, by slot.
     var ageEnds: [UInt64] = []
+    /// Requests that came as early data, whose endpoint wants them after the handshake, by the slot of
+    /// their client's connection.
+    var earlyExchanges: [Int32: [ExchangeHandle]] = [:]
+    /// Connections to endpoints that begin by the PROXY protocol, by the slot of their client's.
+    var namedConnections: [Int32: [ConnectionHandle]] = [:]
     /// Connections of entry points with the PROXY protocol, by slot.
     var proxiedConnections: [Int32: ProxiedConnection] = [:]
     /// Exchanges without a client.
@@ -294,6 +298,7 @@ package final class HTTPProxy: EventHandler {
         if connections[handle].transport >= 0 && connections[handle].role == .upstream {
             endTransport(handle)
         }
+        if connections[handle].flags.contains(.named) { retireNamed(handle) }
         if connections[handle].flags.contains(.proxied) {
             proxiedConnections[handle.index] = nil
         }

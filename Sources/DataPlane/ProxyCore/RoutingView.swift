@@ -185,6 +185,10 @@ struct ClusterRow: BitwiseCopyable {
     var isPresent = false
     /// How its policies choose; -1 without: in turn.
     var balancing: Int32 = -1
+    /// Whether its endpoints may be sent what came as early data.
+    var takesEarlyData = false
+    /// Of the header of the PROXY protocol in front of its connections; 0 for none.
+    var proxyVersion: UInt8 = 0
     var retryBudget = RetryBudget()
     /// The number of its `UpstreamTransport`; -1 for HTTP/1.1 in cleartext.
     var transport: Int32 = -1

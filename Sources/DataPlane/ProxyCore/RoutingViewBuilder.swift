@@ -56,6 +56,8 @@ struct RoutingViewBuilder {
         clusters[Int(slot)] = ClusterRow(
             isPresent: true,
             balancing: addBalancing(cluster),
+            takesEarlyData: cluster.settings.takesEarlyData,
+            proxyVersion: cluster.settings.proxyProtocolVersion,
             retryBudget: RetryBudget(
                 percent: cluster.settings.breakers.retryBudgetPercent,
                 minimum: cluster.settings.breakers.retryBudgetMin,

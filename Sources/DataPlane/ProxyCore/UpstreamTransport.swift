@@ -1,7 +1,7 @@
 import Addressing
 import MeshModel
 
-/// How the endpoints of a cluster are spoken to where it is not HTTP/1.1 in cleartext. Immutable,
+/// How the endpoints of a cluster are spoken to where it is not plain HTTP/1.1 in cleartext. Immutable,
 /// and shared by the workers; a change of settings makes another with another number, so that no
 /// connection is used under other settings than it was made under.
 package final class UpstreamTransport: Sendable {
@@ -26,6 +26,10 @@ package final class UpstreamTransport: Sendable {
         var version: Version
         var tls: BackendTLSSettings?
         var certificate: Certificate?
+        /// Of the header of the PROXY protocol in front; 0 for none.
+        var proxyVersion: UInt8 = 0
+        /// Requests on one connection; 0 for no bound.
+        var requestMax: UInt32 = 0
     }
 
     /// From 0, never given twice.
@@ -36,6 +40,11 @@ package final class UpstreamTransport: Sendable {
     let tls: BackendTLSSettings?
     /// Whether the name to verify is an address.
     let isAddress: Bool
+    /// Of the header of the PROXY protocol in front; 0 for none. Each client then has connections of
+    /// its own.
+    let proxyVersion: UInt8
+    /// Requests on one connection; 0 for no bound.
+    let requestMax: UInt32
     /// What TLS sessions are made of; `nil` for cleartext, and where it could not be made.
     let context: TLSContext?
     /// Why no connection can be made; `nil` where one can.
@@ -45,6 +54,8 @@ package final class UpstreamTransport: Sendable {
         self.number = number
         version = identity.version
         tls = identity.tls
+        proxyVersion = identity.proxyVersion
+        requestMax = identity.requestMax
         guard let tls = identity.tls else {
             isAddress = false
             context = nil
@@ -83,7 +94,7 @@ package struct UpstreamTransportCompiler {
     /// Begins a configuration.
     package mutating func begin() { used = [] }
 
-    /// The transport of a cluster; `nil` for HTTP/1.1 in cleartext.
+    /// The transport of a cluster; `nil` for plain HTTP/1.1 in cleartext.
     ///
     /// - Parameters:
     ///   - appProtocol: what the Service says, where the settings have no version.
@@ -100,12 +111,14 @@ package struct UpstreamTransportCompiler {
             case nil where appProtocol == .http2: .http2
             case nil: settings.tls == nil ? .http1 : .negotiated
             }
-        guard version != .http1 || settings.tls != nil else { return nil }
         let identity = UpstreamTransport.Identity(
             version: version,
             tls: settings.tls,
-            certificate: settings.tls?.certificate.flatMap { certificates[$0] }
+            certificate: settings.tls?.certificate.flatMap { certificates[$0] },
+            proxyVersion: settings.proxyProtocolVersion,
+            requestMax: settings.requestsPerConnection
         )
+        guard identity != UpstreamTransport.Identity(version: .http1) else { return nil }
         used.insert(identity)
         if let transport = known[identity] { return transport }
         let transport = UpstreamTransport(number: nextNumber, identity)

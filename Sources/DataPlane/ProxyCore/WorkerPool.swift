@@ -164,6 +164,9 @@ package final class WorkerPool: Sendable {
         await perform { $0.proxy.activeCount }.reduce(0) { $0 + ($1 ?? 0) }
     }
 
+    /// Cuts what is left, and has it logged.
+    package func end() async { _ = await perform { $0.proxy.end() } }
+
     /// Ends the workers' threads and the log.
     package func stop() {
         for worker in workers { worker.stop() }

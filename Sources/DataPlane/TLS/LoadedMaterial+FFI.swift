@@ -1,4 +1,5 @@
 import COpenSSL
+import LinuxSystem
 import MeshModel
 
 /// A certificate with chain and key as OpenSSL holds them, checked: what cannot serve, or should
@@ -94,6 +95,17 @@ import MeshModel
 
     /// The kind of its key, OpenSSL's number.
     var keyKind: Int32 { unsafe EVP_PKEY_get_base_id(key) }
+
+    /// When the leaf ends, the wall clock's nanoseconds.
+    var endNanoseconds: UInt64 {
+        var days: Int32 = 0
+        var seconds: Int32 = 0
+        guard unsafe ASN1_TIME_diff(&days, &seconds, nil, X509_get0_notAfter(leaf)) == 1 else {
+            return 0
+        }
+        let left = Int64(days) * 86_400 + Int64(seconds)
+        return Clock.wallNanoseconds() &+ UInt64(max(0, left)) * 1_000_000_000
+    }
 
     /// The certificate that signed it, where the chain has it.
     var issuer: OpaquePointer? { unsafe chain.first }

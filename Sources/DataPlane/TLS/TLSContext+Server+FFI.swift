@@ -39,7 +39,12 @@ extension TLSContext {
             throw TLSError("OpenSSL could not make a server context: \(lastError())")
         }
         let ring = keys ?? TLSTicketKeys(lifetime: settings.ticketKeyLifetime)
-        let state = TLSServerState(configuration, ring, staple, materials: materials)
+        let state = TLSServerState(
+            configuration,
+            ring,
+            staple,
+            hostNames: materials.flatMap(\.names)
+        )
         let context = unsafe TLSContext(
             pointer,
             server: state,
@@ -137,6 +142,13 @@ extension TLSContext {
             unsafe SSL_CTX_set_options(pointer, copenssl_option_no_ticket())
             _ = unsafe SSL_CTX_set_num_tickets(pointer, 0)
             return
+        }
+        if configuration.earlyDataByteLimit > 0 {
+            // With a bound above 0 OpenSSL makes tickets that name a session it keeps, and takes each
+            // once, whichever worker it comes to: what is sent early cannot be sent again.
+            let most = configuration.earlyDataByteLimit
+            _ = unsafe SSL_CTX_set_max_early_data(pointer, most)
+            _ = unsafe SSL_CTX_set_recv_max_early_data(pointer, most)
         }
         unsafe copenssl_set_session_cache(pointer, TLSContext.sessionCacheMax)
         let seconds = settings.ticketKeyLifetime.components.seconds

@@ -1,3 +1,4 @@
+import LinuxSystem
 import MeshModel
 
 /// One listener's wish for TLS towards clients.
@@ -67,6 +68,14 @@ package struct TLSHostCompiler: Sendable {
     private var used: Set<Place> = []
     private var usedRings: Set<RingKey> = []
 
+    /// What time alone has made stale of what is in use; it goes on being used.
+    package struct Overdue: Equatable, Sendable {
+        /// Certificates that have expired, by Secret.
+        package var certificates: [ObjectKey: String] = [:]
+        /// Responses of OCSP that may not be shown any more, by listener.
+        package var listeners: [String: String] = [:]
+    }
+
     /// Makes a compiler that knows nothing yet.
     package init() {}
 
@@ -88,6 +97,36 @@ package struct TLSHostCompiler: Sendable {
         contexts = contexts.filter { used.contains($0.key) }
         rings = rings.filter { usedRings.contains($0.key) }
         return outcome
+    }
+
+    // MARK: Time
+
+    /// When the certificates in use end: the wall clock's nanoseconds by Secret.
+    package var certificateEnds: [ObjectKey: UInt64] {
+        lastGood.compactMapValues { facts[$0]?.endNanoseconds }
+    }
+
+    /// What has become stale by a time of the wall clock, nanoseconds.
+    package func overdue(at now: UInt64 = Clock.wallNanoseconds()) -> Overdue {
+        var overdue = Overdue()
+        for (key, end) in certificateEnds where end <= now {
+            overdue.certificates[key] = "the certificate has expired, and is still served"
+        }
+        for (place, made) in contexts {
+            guard let staple = made.context.server?.staple, staple.endNanoseconds <= now,
+                staple.verdict != .revoked
+            else { continue }
+            overdue.listeners[place.listener] = "OCSP response: its time has passed"
+        }
+        return overdue
+    }
+
+    /// How long until something in use becomes stale, an hour at most, lest a clock that is set
+    /// goes unnoticed; `nil` where nothing will.
+    package func nextEnd(from now: UInt64 = Clock.wallNanoseconds()) -> Duration? {
+        let staples = contexts.values.compactMap { $0.context.server?.staple?.endNanoseconds }
+        let next = (certificateEnds.values + staples).filter { $0 > now }.min()
+        return next.map { min(.nanoseconds(Int64(clamping: $0 - now)), .seconds(3_600)) }
     }
 
     private mutating func table(
@@ -211,18 +250,15 @@ package struct TLSHostCompiler: Sendable {
         }
     }
 
-    /// A response that is not stapled is told of, whether or not it is required.
+    /// A response that speaks against its certificate is told of, whether or not it is required.
     private func noteStaple(
         _ context: TLSContext,
         _ listener: TLSListener,
         _ outcome: inout Outcome
     ) {
-        guard let server = context.server else { return }
-        if let fault = server.staple?.fault {
-            outcome.listenerFaults[listener.name] = fault
-        } else if server.staple == nil && server.hasStapleDemand {
-            outcome.listenerFaults[listener.name] =
-                "OCSP response: expected one, since the certificate must be stapled (RFC 7633)"
+        guard let staple = context.server?.staple else { return }
+        if staple.verdict == .revoked {
+            outcome.listenerFaults[listener.name] = "OCSP response: the certificate is revoked"
         }
     }
 }
@@ -237,11 +273,14 @@ struct TLSMaterialFacts: Sendable {
     let names: [HostPattern]
     /// The kind of its key, OpenSSL's number.
     let keyKind: Int32
+    /// When it ends, the wall clock's nanoseconds.
+    let endNanoseconds: UInt64
 
     /// Reads and checks material.
     init(_ material: TLSMaterial) throws(TLSError) {
         let loaded = try LoadedMaterial(material)
         names = loaded.names
         keyKind = loaded.keyKind
+        endNanoseconds = loaded.endNanoseconds
     }
 }

@@ -57,6 +57,12 @@ package struct TLSServerConfiguration: Hashable, Sendable {
         )
     }
 
+    /// Bytes of early data that are taken; 0 where clients are asked for certificates, or begin no
+    /// sessions anew.
+    var earlyDataByteLimit: UInt32 {
+        settings.resumes && settings.clientCertificate == .none ? settings.earlyDataByteLimit : 0
+    }
+
     /// ALPN names in order of preference, in the form of RFC 7301: each after its length.
     var protocols: [UInt8] {
         var names = settings.alpn

@@ -18,21 +18,20 @@ final class TLSServerState: Sendable {
     let forwardsClientCertificate: Bool
     /// Host names that its certificates are for.
     let hostNames: [HostPattern]
+    /// Whether early data is taken.
+    let takesEarlyData: Bool
     /// What is stapled.
     let staple: OCSPStaple?
     /// Whether a handshake fails where there is nothing good to staple.
     let requiresStaple: Bool
-    /// Whether one of its certificates says that it is not to be served without a response.
-    let hasStapleDemand: Bool
 
     init(
         _ configuration: TLSServerConfiguration,
         _ keys: TLSTicketKeys?,
         _ staple: OCSPStaple?,
-        materials: [LoadedMaterial]
+        hostNames: [HostPattern]
     ) {
-        hostNames = materials.flatMap(\.names)
-        hasStapleDemand = materials.contains { unsafe OCSPStaple.isDemanded(by: $0.leaf) }
+        self.hostNames = hostNames
         let settings = configuration.settings
         protocols = configuration.protocols
         requiresProtocol = !settings.alpn.isEmpty
@@ -41,6 +40,7 @@ final class TLSServerState: Sendable {
         clientNames = Set(settings.clientNames.map { $0.lowercased() })
         forwardsClientCertificate =
             settings.forwardsClientCertificate && settings.clientCertificate != .none
+        takesEarlyData = configuration.earlyDataByteLimit > 0
         self.staple = staple
         requiresStaple = settings.requiresStaple
     }
@@ -64,7 +64,7 @@ final class TLSServerState: Sendable {
         if clientCertificate != .none {
             unsafe SSL_CTX_set_cert_verify_callback(context, tlsVerifyClient, argument)
         }
-        if staple != nil || requiresStaple || hasStapleDemand {
+        if staple != nil || requiresStaple {
             unsafe copenssl_set_status_callback(context, tlsStaple, argument)
         }
     }
@@ -174,16 +174,15 @@ private func tlsVerifyClient(
     return 1
 }
 
-/// `SSL_CTX_set_tlsext_status_cb`: staples, where the response says that the certificate is good.
+/// `SSL_CTX_set_tlsext_status_cb`: staples, where the response is good enough.
 private func tlsStaple(_ session: OpaquePointer?, _ argument: UnsafeMutableRawPointer?) -> Int32 {
-    guard let session = unsafe session, let state = unsafe TLSServerState.of(argument),
-        let leaf = unsafe SSL_get_certificate(session)
-    else { return SSL_TLSEXT_ERR_ALERT_FATAL }
-    guard let staple = state.staple, staple.isGood,
+    guard let session = unsafe session, let state = unsafe TLSServerState.of(argument) else {
+        return SSL_TLSEXT_ERR_ALERT_FATAL
+    }
+    guard let staple = state.staple, staple.isFresh, let leaf = unsafe SSL_get_certificate(session),
         unsafe OCSPStaple.serial(of: leaf) == staple.serial
     else {
-        let isNeeded = unsafe state.requiresStaple || OCSPStaple.isDemanded(by: leaf)
-        return isNeeded ? SSL_TLSEXT_ERR_ALERT_FATAL : SSL_TLSEXT_ERR_NOACK
+        return state.requiresStaple ? SSL_TLSEXT_ERR_ALERT_FATAL : SSL_TLSEXT_ERR_NOACK
     }
     let count = staple.response.count
     guard let copy = unsafe CRYPTO_malloc(count, "", 0) else { return SSL_TLSEXT_ERR_ALERT_FATAL }

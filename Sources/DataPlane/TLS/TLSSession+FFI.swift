@@ -22,6 +22,11 @@ package enum TLSProgress: Equatable {
     var isServer: Bool { context.server != nil }
     /// Whether the handshake is complete.
     private(set) var isEstablished = false
+    /// Whether early data came (RFC 8446 section 2.3): what may be a replay, until the handshake is
+    /// complete.
+    private(set) var hasEarlyData = false
+    /// Whether early data may still come.
+    private var readsEarlyData = false
     /// Whether HTTP/2 was negotiated.
     private(set) var speaksHTTP2 = false
     /// The name that the client asked for (RFC 6066 section 3); `nil` when it named none.
@@ -51,6 +56,7 @@ package enum TLSProgress: Equatable {
     static func server(_ context: TLSContext, _ transport: TLSTransport) -> TLSSession? {
         guard let made = make(context, transport) else { return nil }
         unsafe SSL_set_accept_state(made.pointer)
+        made.readsEarlyData = context.server?.takesEarlyData == true
         return made
     }
 
@@ -102,17 +108,47 @@ package enum TLSProgress: Equatable {
 
     private func read(_ base: UnsafeMutableRawPointer?, _ room: Int) -> TLSProgress {
         guard let base = unsafe base else { return .plaintext(0) }
+        var produced = 0
+        if readsEarlyData {
+            let progress = unsafe readEarlyData(base, room)
+            guard !readsEarlyData, case .plaintext(let count) = progress else { return progress }
+            produced = count
+        }
         if !isEstablished {
             let result = unsafe SSL_do_handshake(pointer)
-            guard result == 1 else { return outcome(result, produced: 0) }
+            guard result == 1 else { return outcome(result, produced: produced) }
             if let error = established() { return .failed(error) }
         }
-        var produced = 0
         while produced < room {
             let room = Int32(clamping: room - produced)
             let count = unsafe SSL_read(pointer, base + produced, room)
             guard count > 0 else { return outcome(count, produced: produced) }
             produced += Int(count)
+        }
+        return .plaintext(produced)
+    }
+
+    /// Produces what of early data has come; `readsEarlyData` tells whether more may.
+    private func readEarlyData(_ base: UnsafeMutableRawPointer, _ room: Int) -> TLSProgress {
+        var produced = 0
+        while produced < room {
+            var count = 0
+            let result = unsafe SSL_read_early_data(
+                pointer,
+                base + produced,
+                room - produced,
+                &count
+            )
+            switch result {
+            case SSL_READ_EARLY_DATA_SUCCESS:
+                if !hasEarlyData { noteProtocol() }
+                hasEarlyData = true
+                produced += count
+            case SSL_READ_EARLY_DATA_FINISH:
+                readsEarlyData = false
+                return .plaintext(produced)
+            default: return outcome(0, produced: produced)
+            }
         }
         return .plaintext(produced)
     }
@@ -124,12 +160,16 @@ package enum TLSProgress: Equatable {
         if let error = refusalOfResumption { return error }
         isEstablished = true
         forwardedCertificate = readCertificate()
+        noteProtocol()
+        return nil
+    }
+
+    private func noteProtocol() {
         var name: UnsafePointer<UInt8>?
         var length: UInt32 = 0
         unsafe SSL_get0_alpn_selected(pointer, &name, &length)
-        guard length == 2, let name = unsafe name else { return nil }
+        guard length == 2, let name = unsafe name else { return }
         speaksHTTP2 = unsafe name[0] == UInt8(ascii: "h") && name[1] == UInt8(ascii: "2")
-        return nil
     }
 
     /// A resumed session keeps the client's certificate unseen; its end holds nevertheless.
@@ -200,6 +240,21 @@ package enum TLSProgress: Equatable {
         return unsafe plaintext.withUnsafeBytes { buffer in
             guard let base = buffer.baseAddress else { return 0 }
             var sent = 0
+            if !isEstablished && hasEarlyData {
+                // Before the client's last flight: OpenSSL has a call of its own for this.
+                while sent < buffer.count {
+                    var count = 0
+                    let result = unsafe SSL_write_early_data(
+                        pointer,
+                        base + sent,
+                        buffer.count - sent,
+                        &count
+                    )
+                    guard result == 1, count > 0 else { break }
+                    sent += count
+                }
+                return sent
+            }
             while sent < buffer.count {
                 let count = unsafe SSL_write(
                     pointer,

@@ -23,6 +23,7 @@ struct NameRecord: Equatable, Sendable {
         if let outcome {
             failureCount = 0
             let usable = outcome.addresses.filter(NameRecord.isUsable)
+            if usable.count > NameRecord.addressMax { DiscoveryLimits.nameAddresses.reached() }
             addresses = Array(usable.prefix(NameRecord.addressMax))
             let most =
                 usable.isEmpty ? NameRecord.absenceSecondsMax : NameRecord.secondsRange.upperBound

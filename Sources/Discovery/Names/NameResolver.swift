@@ -69,6 +69,7 @@ package actor NameResolver {
 
     /// Follows these names and no others.
     package func follow(_ names: Set<String>) {
+        if names.count > NameResolver.nameMax { DiscoveryLimits.names.reached() }
         let followed = names.sorted().prefix(NameResolver.nameMax)
         let wanted = Set(
             followed.flatMap { name in DNSQuestion.Kind.allCases.map { Key(name: name, kind: $0) } }

@@ -43,6 +43,7 @@ struct BackendPatch {
         if spec.has("tls") { tls(&spec) }
         let most = Int64(UInt32.max)
         spec.take("requestsPerConnection", into: &settings.requestsPerConnection, 1...most)
+        spec.take("allowEarlyData", into: &settings.takesEarlyData)
         spec.take("proxyProtocolVersion", into: &settings.proxyProtocolVersion, 0...2)
     }
 

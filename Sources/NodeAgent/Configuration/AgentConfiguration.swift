@@ -77,6 +77,8 @@ struct AgentConfiguration: Equatable, Sendable {
     var accessLogFormat: LogFormat?
     /// Who takes them besides; `nil`: nobody.
     var accessLogCollector: OTLPEndpoint?
+    /// A file of PEM with the authorities that collectors are verified by; `nil`: the system's.
+    var exportAuthorities: String?
     /// How requests are traced; `nil`: not at all.
     var tracing: Tracing?
     /// Whether pods are captured.

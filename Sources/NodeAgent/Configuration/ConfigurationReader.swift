@@ -47,6 +47,9 @@ struct ConfigurationReader {
         }
         readIngress(&file, &configuration)
         readTracing(&file, &configuration)
+        var export = file.reader("export")
+        configuration.exportAuthorities = export.text("authorities").map(resolved)
+        export.refuseUnknown()
         readCapture(&file, &configuration)
         readMesh(&file, &configuration)
         readPacketLayer(&file, &configuration)

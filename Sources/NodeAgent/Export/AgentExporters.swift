@@ -13,7 +13,14 @@ struct AgentExporters: Sendable {
     let traces: OTLPExporter?
 
     /// Makes them; they send nothing until they run.
-    init(_ configuration: AgentConfiguration, _ limits: AgentLimits, on control: EventLoop) {
+    ///
+    /// - Parameter context: by whom collectors that speak TLS are verified.
+    init(
+        _ configuration: AgentConfiguration,
+        _ limits: AgentLimits,
+        _ context: TLSContext?,
+        on control: EventLoop
+    ) {
         let host = LoopBound(
             StreamHost(loop: control, streamMax: AgentExporters.streamMax),
             to: control
@@ -25,12 +32,36 @@ struct AgentExporters: Sendable {
                     to: $0,
                     node: configuration.nodeName,
                     host: host,
+                    context: context,
                     waitingByteLimit: limits.exportWaitingByteLimit
                 )
             }
         }
         logs = make(.logs, configuration.accessLogCollector)
         traces = make(.traces, configuration.tracing?.collector)
+    }
+
+    /// Reads by whom collectors that speak TLS are verified.
+    ///
+    /// - Returns: `nil` where none does.
+    static func context(
+        _ configuration: AgentConfiguration
+    ) throws(AgentRefusal) -> TLSContext? {
+        let collectors = [configuration.accessLogCollector, configuration.tracing?.collector]
+        guard collectors.contains(where: { $0?.isTLS == true }) else { return nil }
+        var authorities: [UInt8] = []
+        if let path = configuration.exportAuthorities {
+            do {
+                authorities = try FileSystem.read(path)
+            } catch {
+                throw AgentRefusal("export.authorities: expected a file, found \(error): \(path)")
+            }
+        }
+        do {
+            return try TLSContext.client(authoritiesPEM: authorities)
+        } catch {
+            throw AgentRefusal("export.authorities: \(error)")
+        }
     }
 
     /// Those there are.

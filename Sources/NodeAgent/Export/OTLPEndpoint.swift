@@ -1,22 +1,26 @@
 import Discovery
 
-/// Where a collector takes OTLP over HTTP: `http://host[:port]`, port 4318 by default.
+/// Where a collector takes OTLP over HTTP: `http[s]://host[:port]`, port 4318 by default.
 struct OTLPEndpoint: Equatable, Sendable {
     /// What stands in a refusal.
-    static let expected = "http://HOST[:PORT] of an OTLP collector"
+    static let expected = "http://HOST[:PORT] or https://HOST[:PORT] of an OTLP collector"
     /// The port that the protocol's specification gives.
     static let portDefault: UInt16 = 4_318
 
     /// A host name or an address.
     let host: String
     let port: UInt16
+    /// Whether TLS is spoken.
+    let isTLS: Bool
     /// A path before `/v1/…`; mostly empty.
     let basePath: String
 
-    /// Reads a URL; `nil` for what is none, or is not plain HTTP.
+    /// Reads a URL; `nil` for what is none.
     init?(_ url: String) {
-        guard let address = APIServerAddress(url: url), !address.isTLS else { return nil }
-        let authority = url.dropFirst("http://".count).prefix { $0 != "/" }
+        guard let address = APIServerAddress(url: url) else { return nil }
+        let scheme = address.isTLS ? "https://" : "http://"
+        let authority = url.dropFirst(scheme.count).prefix { $0 != "/" }
+        isTLS = address.isTLS
         let hasPort =
             authority.contains("]") ? !authority.hasSuffix("]") : authority.contains(":")
         host = address.host

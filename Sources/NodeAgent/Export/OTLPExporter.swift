@@ -22,27 +22,35 @@ final class OTLPExporter: Sendable {
         var droppedCount: UInt64 = 0
         var overflowCount: UInt64 = 0
         var failureCount: UInt64 = 0
+        /// Batches in hand.
+        var sendingCount = 0
+        var overdueFlushCount: UInt64 = 0
     }
 
     private let signal: OTLPSignal
     private let endpoint: OTLPEndpoint
     private let node: String
+    private let context: TLSContext?
     private let waitingByteLimit: Int
     private let host: LoopBound<StreamHost>
     private let state = Mutex(State())
 
     /// Makes an exporter that holds what it is given until `run`.
+    ///
+    /// - Parameter context: by whom a collector that speaks TLS is verified.
     init(
         _ signal: OTLPSignal,
         to endpoint: OTLPEndpoint,
         node: String,
         host: LoopBound<StreamHost>,
+        context: TLSContext? = nil,
         waitingByteLimit: Int = OTLPExporter.waitingByteLimit
     ) {
         self.signal = signal
         self.endpoint = endpoint
         self.node = node
         self.host = host
+        self.context = context
         self.waitingByteLimit = waitingByteLimit
     }
 
@@ -73,9 +81,30 @@ final class OTLPExporter: Sendable {
     func run(failed: @escaping @Sendable (String) -> Void) async {
         while !Task.isCancelled {
             try? await Task.sleep(for: OTLPExporter.interval)
-            while let batch = take() { await export(batch, failed) }
+            while let batch = take() { await export(batch, OTLPExporter.attemptMax, failed) }
         }
     }
+
+    /// Sends what waits, each batch once, and waits for what is under way: for the end.
+    ///
+    /// - Parameter limit: the most that is waited; what is left then is lost.
+    func flush(within limit: Duration) async {
+        let sender = Task { while let batch = take() { await export(batch, 1) { _ in } } }
+        let deadline = ContinuousClock.now + limit
+        while isBusy {
+            guard ContinuousClock.now < deadline else {
+                state.withLock { $0.overdueFlushCount += 1 }
+                break
+            }
+            try? await Task.sleep(for: .milliseconds(10))
+        }
+        sender.cancel()
+    }
+
+    private var isBusy: Bool { state.withLock { !$0.blocks.isEmpty || $0.sendingCount > 0 } }
+
+    /// Ends at which a collector had not taken everything in time.
+    var overdueFlushCount: UInt64 { state.withLock(\.overdueFlushCount) }
 
     /// Shows the counts in a registry.
     func publish(in registry: MetricRegistry) {
@@ -106,16 +135,22 @@ final class OTLPExporter: Sendable {
                 count += 1
             }
             state.blocks.removeFirst(count)
+            state.sendingCount += 1
             state.byteCount -= batch.count
             return batch
         }
     }
 
-    private func export(_ batch: [UInt8], _ failed: @Sendable (String) -> Void) async {
+    private func export(
+        _ batch: [UInt8],
+        _ attemptMax: Int,
+        _ failed: @Sendable (String) -> Void
+    ) async {
+        defer { state.withLock { $0.sendingCount -= 1 } }
         let records = batch.split(separator: UInt8(ascii: "\n"))
         let body = signal.body(records, node: node, timeNanoseconds: Clock.wallNanoseconds())
         var reason = "no address of \(endpoint.host)"
-        for attempt in 1...OTLPExporter.attemptMax {
+        for attempt in 1...attemptMax {
             let status = await post(body)
             if let status, (200..<300).contains(status) {
                 state.withLock { $0.exportedCount += UInt64(records.count) }
@@ -124,7 +159,7 @@ final class OTLPExporter: Sendable {
             state.withLock { $0.failureCount += 1 }
             reason = status.map { "status \($0)" } ?? "no answer"
             let mayRepeat = status.map { [429, 502, 503, 504].contains($0) } ?? true
-            guard mayRepeat, attempt < OTLPExporter.attemptMax, !Task.isCancelled else { break }
+            guard mayRepeat, attempt < attemptMax, !Task.isCancelled else { break }
             try? await Task.sleep(for: OTLPExporter.interval * (1 << (attempt - 1)))
         }
         state.withLock { $0.droppedCount += UInt64(records.count) }
@@ -139,11 +174,25 @@ final class OTLPExporter: Sendable {
             + "Content-Length: \(body.count)\r\nConnection: close\r\n\r\n"
         let request = Array(head.utf8) + body
         return await withCheckedContinuation { continuation in
-            let isTaken = host.submit { host in
-                OTLPPost.send(request, to: address, on: host) { continuation.resume(returning: $0) }
+            let isTaken = host.submit { [self] host in
+                let tls = session()
+                guard !endpoint.isTLS || tls != nil else {
+                    continuation.resume(returning: nil)
+                    return
+                }
+                OTLPPost.send(request, to: address, on: host, tls: tls) {
+                    continuation.resume(returning: $0)
+                }
             }
             if !isTaken { continuation.resume(returning: nil) }
         }
+    }
+
+    /// A session for a collector that speaks TLS, which must have a certificate for its host.
+    private func session() -> TLSClient? {
+        guard endpoint.isTLS, let context else { return nil }
+        let isAddress = IPAddress(endpoint.host) != nil
+        return TLSClient(context, serverName: endpoint.host, isAddress: isAddress)
     }
 
     private func resolve() async -> SocketAddress? {

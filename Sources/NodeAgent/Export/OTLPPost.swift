@@ -2,7 +2,7 @@ import Addressing
 import DataPlane
 import LinuxSystem
 
-/// One POST to a collector on the control loop, on a connection of its own.
+/// One POST to a collector on the control loop, on a connection of its own, in cleartext or in TLS.
 final class OTLPPost: StreamDelegate {
     /// Time for the whole of it.
     static let timeoutNanoseconds: UInt64 = 10_000_000_000
@@ -13,15 +13,20 @@ final class OTLPPost: StreamDelegate {
     private let request: [UInt8]
     private var answer: [UInt8] = []
     private var done: ((UInt16?) -> Void)?
+    private let tls: TLSClient?
+    private var isSent = false
 
     /// Sends a request; `done` hears the status, or `nil` when there was none.
+    ///
+    /// - Parameter tls: the session to speak TLS by; `nil` for cleartext.
     static func send(
         _ request: [UInt8],
         to address: SocketAddress,
         on host: StreamHost,
+        tls: TLSClient? = nil,
         done: @escaping (UInt16?) -> Void
     ) {
-        let post = OTLPPost(host, request, done)
+        let post = OTLPPost(host, request, tls, done)
         do {
             let stream = try host.connect(to: address, delegate: post)
             host.setDeadline(stream, host.loop.nowNanoseconds + timeoutNanoseconds)
@@ -30,9 +35,15 @@ final class OTLPPost: StreamDelegate {
         }
     }
 
-    private init(_ host: StreamHost, _ request: [UInt8], _ done: @escaping (UInt16?) -> Void) {
+    private init(
+        _ host: StreamHost,
+        _ request: [UInt8],
+        _ tls: TLSClient?,
+        _ done: @escaping (UInt16?) -> Void
+    ) {
         self.host = host
         self.request = request
+        self.tls = tls
         self.done = done
     }
 
@@ -43,10 +54,47 @@ final class OTLPPost: StreamDelegate {
     }
 
     func streamConnected(_ stream: StreamHandle) {
-        _ = request.withRawSpan { host.write(stream, $0) }
+        guard let tls else {
+            write(stream, request)
+            return
+        }
+        do {
+            write(stream, try tls.start())
+        } catch {
+            finish(stream, nil)
+        }
     }
 
     func streamReceived(_ stream: StreamHandle, _ bytes: RawSpan) {
+        guard let tls else {
+            take(stream, bytes)
+            return
+        }
+        do {
+            let received = try tls.receive(bytes)
+            write(stream, received.output)
+            if tls.isEstablished && !isSent {
+                isSent = true
+                let request = self.request
+                let sealed = request.withRawSpan { bytes in
+                    Result { () throws(TLSError) in try tls.send(bytes) }
+                }
+                write(stream, try sealed.get())
+            }
+            received.plaintext.withRawSpan { take(stream, $0) }
+            if received.hasEnded { finish(stream, nil) }
+        } catch {
+            finish(stream, nil)
+        }
+    }
+
+    private func write(_ stream: StreamHandle, _ bytes: [UInt8]) {
+        guard !bytes.isEmpty, done != nil else { return }
+        _ = bytes.withRawSpan { host.write(stream, $0) }
+    }
+
+    /// Takes bytes of the answer.
+    private func take(_ stream: StreamHandle, _ bytes: RawSpan) {
         answer.append(copying: bytes.extracting(first: OTLPPost.answerByteLimit - answer.count))
         let isWhole = answer.contains(UInt8(ascii: "\n"))
         guard isWhole || answer.count >= OTLPPost.answerByteLimit else { return }

@@ -2,6 +2,7 @@ import Addressing
 import DataPlane
 import LinuxSystem
 import MeshModel
+import Telemetry
 import TrafficPolicy
 
 /// Probes the endpoints of clusters whose policies ask for it and tells the workers what it finds.
@@ -21,15 +22,20 @@ actor HealthChecker {
     private struct Check {
         var settings: HealthCheckSettings
         var tls: (context: TLSContext, serverName: String)?
+        var proxyVersion: UInt8 = 0
         var machine = HealthMachine()
         var dueNanoseconds: UInt64
         var isUnderWay = false
+        var isDelayed = false
     }
 
     /// What is known, for status and metrics.
     nonisolated let board = HealthBoard()
     private let probes: LoopBound<HealthProbes>
     private let assembler: EngineAssembler
+    private let probeMax: Int
+    /// Checks that were due while as many as may were in hand.
+    nonisolated let delayed = SharedCounter()
     private var checks: [HealthBoard.Key: Check] = [:]
     private var contexts: [TLSKey: TLSContext] = [:]
     private var underWayCount = 0
@@ -37,7 +43,12 @@ actor HealthChecker {
     private var wakeNanoseconds: UInt64 = 0
 
     /// Makes a checker that does nothing until `run`.
-    init(probes: LoopBound<HealthProbes>, assembler: EngineAssembler) {
+    init(
+        probes: LoopBound<HealthProbes>,
+        assembler: EngineAssembler,
+        probeMax: Int = HealthProbes.probeMax
+    ) {
+        self.probeMax = probeMax
         self.probes = probes
         self.assembler = assembler
     }
@@ -60,6 +71,9 @@ actor HealthChecker {
                 var check = checks[key] ?? Check(settings: settings, dueNanoseconds: due)
                 check.settings = settings
                 check.tls = tls
+                // A port of its own for checks is no port for clients.
+                check.proxyVersion =
+                    settings.port == 0 ? cluster.settings.proxyProtocolVersion : 0
                 next[key] = check
             }
         }
@@ -97,7 +111,12 @@ actor HealthChecker {
             }
         }
         due.sort { $0.atNanoseconds < $1.atNanoseconds }
-        for (key, _) in due.prefix(HealthProbes.probeMax - underWayCount) {
+        let free = probeMax - underWayCount
+        for (key, _) in due.dropFirst(free) where checks[key]?.isDelayed == false {
+            checks[key]?.isDelayed = true
+            delayed.add()
+        }
+        for (key, _) in due.prefix(free) {
             if let check = checks[key] { begin(key, check) }
         }
         return next
@@ -123,9 +142,11 @@ actor HealthChecker {
             address: address,
             exchange: ProbeExchange(settings.probe, address: address, isTLS: check.tls != nil),
             timeoutNanoseconds: settings.timeout.wholeNanoseconds,
+            proxyVersion: check.proxyVersion,
             tls: check.tls
         )
         checks[key]?.isUnderWay = true
+        checks[key]?.isDelayed = false
         underWayCount += 1
         Task { await self.ended(key, succeeded: await self.probe(request)) }
     }

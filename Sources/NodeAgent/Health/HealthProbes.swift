@@ -11,6 +11,8 @@ struct ProbeRequest: Sendable {
     var exchange: ProbeExchange
     /// For all of it.
     var timeoutNanoseconds: UInt64
+    /// Of the header of the PROXY protocol in front, which says that nobody is behind; 0 for none.
+    var proxyVersion: UInt8 = 0
     /// TLS and the name to verify; `nil` for cleartext.
     var tls: (context: TLSContext, serverName: String)?
 }
@@ -74,6 +76,10 @@ private final class HealthProbe: StreamDelegate {
     }
 
     func streamConnected(_ stream: StreamHandle) {
+        if request.proxyVersion > 0 {
+            write(stream, ProxyHeader(ends: nil).bytes(version: request.proxyVersion))
+        }
+        guard end != nil else { return }
         guard let tls else {
             send(stream)
             return

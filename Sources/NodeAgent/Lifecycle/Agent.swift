@@ -58,7 +58,11 @@ final class Agent: Sendable {
         registry: PluginRegistry = .shipped
     ) throws(AgentRefusal) {
         self.bounds = bounds
-        plugins = PluginRuntime(registry: registry, offenceSourceMax: bounds.offenceSourceMax)
+        plugins = PluginRuntime(
+            registry: registry,
+            offenceSourceMax: bounds.offenceSourceMax,
+            bodyMax: bounds.pluginBodyMax
+        )
         self.configuration = configuration
         self.log = log
         logger = log.logger("agent")
@@ -69,12 +73,13 @@ final class Agent: Sendable {
         let parts = try AgentParts(configuration, bounds)
         nodeAddresses = parts.nodeAddresses
         engine = parts.engine
+        let collectors = try AgentExporters.context(configuration)
         let news = BlockNews(newsMax: bounds.blocks.newsMax)
         blockNews = news
         do throws(Errno) {
             let loop = try EventLoop()
             control = LoopBound(loop, to: loop)
-            exporters = AgentExporters(configuration, bounds, on: loop)
+            exporters = AgentExporters(configuration, bounds, collectors, on: loop)
             workers = try WorkerParts(
                 configuration,
                 bounds,
@@ -92,7 +97,8 @@ final class Agent: Sendable {
         assembler = EngineAssembler(pool: workers.pool, factory: plugins)
         health = HealthChecker(
             probes: control.binding(HealthProbes(loop: control.ownedByThisThread)),
-            assembler: assembler
+            assembler: assembler,
+            probeMax: bounds.healthProbeMax
         )
         ingress = IngressLayer(
             pool: workers.pool,
@@ -242,8 +248,10 @@ final class Agent: Sendable {
             overdueDrains.add()
             logger.warning("\(left) connections did not end within the grace")
         }
+        await workers.pool.end()
         for task in tasks.withLock(\.self) { task.cancel() }
         workers.pool.stop()
+        for exporter in exporters.all { await exporter.flush(within: bounds.exportFlush) }
         engine.stop(keepPinned: true)
         control.stop()
         _ = try? FileSystem.remove(configuration.statusSocket)

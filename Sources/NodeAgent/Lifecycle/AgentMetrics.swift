@@ -1,3 +1,4 @@
+import Ingress
 import LinuxSystem
 import Telemetry
 import XDPEngine
@@ -29,6 +30,7 @@ enum AgentMetrics {
         publishLayers(agent.progress, in: registry)
         publishPackets(agent.engine, in: registry)
         publishHealth(agent.health.board, in: registry)
+        publishCertificates(agent.ingress, in: registry)
         let suppressed = CounterDefinition(
             "martlet_log_suppressed_total",
             help: "Log messages held back because the same one came too often."
@@ -55,6 +57,23 @@ enum AgentMetrics {
         registry.samples(faults) {
             progress.rows.map {
                 MetricSample([MetricLabel("layer", $0.layer.rawValue)], Double($0.row.faults.count))
+            }
+        }
+    }
+
+    private static func publishCertificates(
+        _ ingress: IngressLayer,
+        in registry: MetricRegistry
+    ) {
+        let left = CounterDefinition(
+            "martlet_certificate_expiry_seconds",
+            help: "Until a certificate in use expires; negative once it has.",
+            kind: .gauge
+        )
+        registry.samples(left) {
+            let now = Double(Clock.wallNanoseconds())
+            return ingress.certificateEnds.withLock(\.self).sorted { $0.key < $1.key }.map {
+                MetricSample([MetricLabel("secret", $0.key.path)], (Double($0.value) - now) / 1e9)
             }
         }
     }

@@ -170,6 +170,13 @@ extension LimitList {
                 "Fields of a request with those added; 431 beyond it."
             ),
             Self.row(
+                "http.interimMax",
+                "responses",
+                HTTPProxy.interimMax,
+                .interimLimitHits,
+                "Interim ones before an answer; an endpoint that sends more gets a 502 in its place."
+            ),
+            Self.row(
                 "http.headerOperationMax",
                 "operations",
                 HTTPProxy.headerOperationMax,

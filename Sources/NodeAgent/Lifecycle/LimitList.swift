@@ -63,6 +63,12 @@ struct LimitList {
             reason: "Of log text, and of spans, for a collector; what comes after is dropped."
         )
         registry.add(waiting) { exporters.all.reduce(0) { $0 + $1.overflowCount } }
+        let flush = Limit(
+            "export.flushTimeout",
+            time: limits.exportFlush,
+            reason: "For a collector to take what is left at the end; then it is lost."
+        )
+        registry.add(flush) { exporters.all.reduce(0) { $0 + $1.overdueFlushCount } }
     }
 
     private func addPlugins(to registry: LimitRegistry, _ agent: Agent) {
@@ -74,6 +80,29 @@ struct LimitList {
             reason: "Sources with offences remembered; the one quiet longest gives way to another."
         )
         registry.add(sources) { plugins.offenceEvictionCount }
+        let bodies = plugins.bodies
+        let compressions = Limit(
+            "plugins.compressedBodyMax",
+            unit: "bodies",
+            value: limits.pluginBodyMax,
+            reason: "At once, per policy and worker; a response more passes as it is."
+        )
+        registry.add(compressions) { bodies.compressions.value }
+        let decompressions = Limit(
+            "plugins.decompressedBodyMax",
+            unit: "bodies",
+            value: limits.pluginBodyMax,
+            reason: "At once, per policy and worker; a request more is answered 503."
+        )
+        registry.add(decompressions) { bodies.decompressions.value }
+        let health = agent.health
+        let probes = Limit(
+            "health.probeMax",
+            unit: "checks",
+            value: limits.healthProbeMax,
+            reason: "In hand at a time, a connection each; one more waits for its turn."
+        )
+        registry.add(probes) { health.delayed.value }
         let news = agent.blockNews
         let newsMax = Limit(
             "blocks.newsMax",
@@ -124,7 +153,8 @@ struct LimitList {
         let grace = Limit(
             "agent.drainGrace",
             time: limits.drainGrace,
-            reason: "For exchanges in hand at a drain; then the agent ends with them open."
+            reason:
+                "For exchanges in hand at a drain; then they are cut, each with its line in the log."
         )
         let overdue = agent.overdueDrains
         registry.add(grace) { overdue.value }

@@ -53,17 +53,20 @@ final class SnapshotLoop: Sendable {
     ) async {
         var last = MeshSnapshot()
         var faults: [Layer: [String]] = [:]
+        var sleeper: Task<Void, Never>?
+        defer { sleeper?.cancel() }
         for await _ in wakes {
             let snapshot = newest.withLock(\.self)
             let delta = SnapshotDelta(from: last, to: snapshot)
-            var wantsRetry = false
+            var waits: [Duration] = []
             for consumer in lane {
                 let report =
                     snapshot.version == last.version
                     ? await consumer.retry()
                     : await consumer.apply(snapshot, delta: delta)
                 guard let report else { continue }
-                wantsRetry = wantsRetry || report.wantsRetry
+                if report.wantsRetry { waits.append(SnapshotLoop.retryInterval) }
+                if let wait = report.looksAgainAfter { waits.append(wait) }
                 progress.applied(consumer.layer, snapshot, report, at: Clock.wallNanoseconds())
                 if faults.updateValue(report.faults, forKey: consumer.layer) != report.faults {
                     for fault in report.faults {
@@ -72,10 +75,11 @@ final class SnapshotLoop: Sendable {
                 }
             }
             last = snapshot
-            guard wantsRetry else { continue }
-            Task {
-                try? await Task.sleep(for: SnapshotLoop.retryInterval)
-                wake()
+            sleeper?.cancel()
+            guard let wait = waits.min() else { continue }
+            sleeper = Task {
+                try? await Task.sleep(for: wait)
+                if !Task.isCancelled { wake() }
             }
         }
     }

@@ -44,6 +44,7 @@ struct WorkerParts: Sendable {
                 limits: limits.relay,
                 gate: gates[worker.number]
             )
+            relay.count = { worker.proxy.counters[$0] &+= 1 }
             let desk = VerdictDesk(limits: limits.blocks, made: blockMade)
             worker.proxy.gate = gates[worker.number]
             worker.proxy.originMark = CaptureConstants.ownMark

@@ -115,6 +115,7 @@ enum SettingsDocument {
             json.string("version", settings.version?.rawValue)
             if let tls = settings.tls { write(tls, &json) }
             json.integer("requestsPerConnection", settings.requestsPerConnection)
+            json.bool("allowEarlyData", settings.takesEarlyData)
             json.integer("proxyProtocolVersion", settings.proxyProtocolVersion)
         }
     }

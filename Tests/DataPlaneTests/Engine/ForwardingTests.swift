@@ -165,4 +165,25 @@ import Testing
             #expect(!lines.contains { $0.hasPrefix("\(name):") }, "\(name)")
         }
     }
+
+    @Test(arguments: [0, 1])
+    func theHashOfTheSourceIsThatOfTheClientWhoIsBelieved(trustedHops: Int) throws {
+        let rig = try EngineRig(endpointCount: 8)
+        var backend = BackendSettings()
+        backend.balancing.algorithm = .maglev
+        backend.balancing.hashKeys = [.source]
+        var listener = ListenerSettings()
+        listener.forwarding.trustedHops = trustedHops
+        rig.install(clusters: [Array(0..<8)], settings: backend, listenerSettings: listener)
+        var chosen: [[Int]] = []
+        for _ in 0..<2 {
+            chosen.append(
+                (1...12).map {
+                    rig.ask(EngineRig.get("/", "x-forwarded-for: 203.0.113.\($0)")).endpoint
+                }
+            )
+        }
+        #expect(chosen[0] == chosen[1], "a client stays where it is")
+        #expect((Set(chosen[0]).count > 1) == (trustedHops == 1))
+    }
 }

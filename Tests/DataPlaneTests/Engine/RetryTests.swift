@@ -44,6 +44,26 @@ import Testing
         #expect(rig.proxy.counters[.retries] == 1)
     }
 
+    @Test func aClientIsToldOnceToGoOnWithItsBody() throws {
+        let rig = try rig([.gatewayError, .reset]) { $0.retriesUnsafe = true }
+        let client = rig.connect(
+            sending:
+                "PUT / HTTP/1.1\r\nhost: h\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n"
+        )
+        let first = asked(rig, [0, 0])
+        rig.answer("HTTP/1.1 100 Continue\r\n\r\n", by: first)
+        #expect(rig.text(client) == "HTTP/1.1 100 Continue\r\n\r\n")
+        rig.send(client, "body")
+        rig.answer(EngineRig.status(503), by: first)
+        rig.pass(seconds: 1)
+        #expect(rig.forwarded(to: 1 - first).hasSuffix("body"))
+        rig.answer("HTTP/1.1 100 Continue\r\n\r\n", by: 1 - first)
+        rig.answer(by: 1 - first)
+        #expect(rig.text(client).ranges(of: "100 Continue").count == 1)
+        #expect(rig.text(client).ranges(of: "HTTP/1.1 200").count == 1)
+        #expect(rig.text(client).hasSuffix("\r\n\r\nok"))
+    }
+
     @Test func withoutPolicyAnErrorIsPassedOn() throws {
         let rig = try EngineRig(endpointCount: 2)
         let (_, client) = rig.ask(EngineRig.get) { _ in EngineRig.status(503) }

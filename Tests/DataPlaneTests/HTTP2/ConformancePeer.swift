@@ -1,4 +1,3 @@
-import MeshModel
 import TestSupport
 
 @testable import DataPlane
@@ -9,8 +8,7 @@ enum ConformanceTransport: String, CaseIterable, Sendable {
     case tls
 }
 
-/// A raw client on real sockets, in cleartext or over TLS with ALPN; of HTTP/2 unless it offers
-/// another protocol.
+/// A raw client of HTTP/2 on real sockets, in cleartext or over TLS with ALPN.
 final class ConformancePeer {
     let rig: SocketRig
     let fd: Int32
@@ -20,11 +18,7 @@ final class ConformancePeer {
     private var hasEnded = false
 
     /// Connects, and completes the handshake.
-    init?(
-        _ rig: SocketRig,
-        _ transport: ConformanceTransport,
-        offering name: String = "h2"
-    ) throws {
+    init?(_ rig: SocketRig, _ transport: ConformanceTransport) throws {
         self.rig = rig
         guard transport == .tls else {
             tls = nil
@@ -32,7 +26,7 @@ final class ConformancePeer {
             return
         }
         let context = try TLSContext.client(authoritiesPEM: Array(TLSFixtures.authority.utf8))
-        context.offer([name])
+        context.offer(["h2"])
         guard let client = TLSClient(context, serverName: "first.example", isAddress: false) else {
             return nil
         }
@@ -45,18 +39,15 @@ final class ConformancePeer {
     static func rig(
         _ transport: ConformanceTransport,
         limits: EngineLimits = EngineLimits(),
-        settings: ListenerSettings = ListenerSettings(),
         listener: Filter? = nil
     ) throws -> SocketRig {
-        guard transport == .tls else {
-            return try SocketRig(limits: limits, settings: settings, listener: listener)
-        }
+        guard transport == .tls else { return try SocketRig(limits: limits, listener: listener) }
         let context = try TLSContext.server(
             chainPEM: Array(TLSFixtures.firstChain.utf8),
             keyPEM: Array(TLSFixtures.firstKey.utf8)
         )
         let hosts = TLSHostTable([(.any, context)])
-        return try SocketRig(limits: limits, tls: hosts, settings: settings, listener: listener)
+        return try SocketRig(limits: limits, tls: hosts, listener: listener)
     }
 
     /// Sends bytes of HTTP/2.
@@ -98,16 +89,6 @@ final class ConformancePeer {
         }
         hasEnded = hasEnded || rig.ended.contains(fd)
     }
-
-    /// What came, of HTTP/1.
-    var text: String { String(decoding: plain, as: UTF8.self) }
-    /// The status line's code, of HTTP/1.
-    var statusCode: String { String(text.dropFirst(9).prefix(3)) }
-    /// Forgets what came.
-    func forget() { plain = [] }
-
-    /// Takes what came, without waiting for it.
-    func look() { receive() }
 
     /// What came.
     var frames: [HTTP2Frames.Frame] { HTTP2Frames.parse(plain) }

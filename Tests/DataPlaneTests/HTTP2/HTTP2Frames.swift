@@ -171,6 +171,8 @@ final class HTTP2Listener: HTTP2SessionOwner {
         limits.append(limit)
     }
 
+    func http2IsTunnel(_ session: HTTP2ServerSession, stream: Int32) -> Bool { false }
+
     func http2StreamClosed(_ session: HTTP2ServerSession, stream: Int32, errorCode: UInt32) {
         closed[stream] = errorCode
     }

@@ -56,6 +56,41 @@ import Testing
         #expect(client.messages[3]?.text == "ok", "the connection goes on")
     }
 
+    @Test func eachSideOfATunnelEndsByItself() throws {
+        for endpointIsFirst in [true, false] {
+            let rig = try EngineRig()
+            let client = client(rig)
+            rig.answer(HTTP2TunnelTests.agreement)
+            let endpoint = try #require(rig.upstreams[0].last)
+            if endpointIsFirst {
+                rig.send(endpoint, "last words")
+                rig.network.endSending(endpoint)
+                rig.settle()
+                #expect(client.messages[1]?.text == "last words")
+                #expect(client.messages[1]?.isEnded == true)
+                #expect(client.messages[1]?.resetCode == nil, "the other side goes on")
+                client.send(HTTP2Frames.data(1, " still", ends: false))
+                client.send(HTTP2Frames.data(1, " here", ends: true))
+                #expect(rig.forwarded().hasSuffix("\r\n\r\n still here"))
+            } else {
+                client.send(HTTP2Frames.data(1, "bye", ends: true))
+                #expect(rig.forwarded().hasSuffix("\r\n\r\nbye"))
+                #expect(rig.ended.contains(endpoint), "the endpoint hears of the end")
+                rig.send(endpoint, "and an answer")
+                #expect(client.messages[1]?.text == "and an answer")
+                #expect(client.messages[1]?.isEnded == false)
+                rig.network.close(endpoint)
+                rig.settle()
+                #expect(client.messages[1]?.isEnded == true)
+            }
+            #expect(client.messages[1]?.resetCode == nil)
+            #expect(rig.proxy.exchanges.count == 0 && client.frames(7).isEmpty)
+            client.get(3)
+            rig.answer()
+            #expect(client.messages[3]?.text == "ok", "the connection goes on")
+        }
+    }
+
     @Test func aTunnelCarriesMoreThanItsWindowsBothWays() throws {
         let rig = try EngineRig()
         let client = client(rig)

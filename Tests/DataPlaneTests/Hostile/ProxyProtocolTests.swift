@@ -262,6 +262,42 @@ import Testing
         #expect(rig.proxy.counters[.proxyHeadersRefused] == 0)
     }
 
+    @Test(arguments: [UInt8(1), 2])
+    func nginxHearsOfClientsBehindTheProxy(version: UInt8) throws {
+        var peer = try PeerProcess("nginx")
+        let port = try PeerProcess.freePort()
+        try peer.write(
+            "nginx.conf",
+            """
+            worker_processes 1; pid nginx.pid; error_log stderr warn;
+            events { worker_connections 64; }
+            http {
+                access_log off; client_body_temp_path body; proxy_temp_path proxy;
+                fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;
+                server {
+                    listen 127.0.0.1:\(port) proxy_protocol;
+                    location / { return 200 "$proxy_protocol_addr $connection_requests;"; }
+                }
+            }
+            """
+        )
+        peer.start("/usr/sbin/nginx -p . -c nginx.conf -g \"daemon off;\"")
+        try #require(PeerProcess.waits(for: port), "\(peer.read("out"))")
+        var backend = BackendSettings()
+        backend.proxyProtocolVersion = version
+        let rig = try SocketRig(
+            endpoint: SocketAddress(.loopbackIPv4, port),
+            settings: try settings(.optional),
+            backend: backend
+        )
+        let ask = "/usr/bin/curl -s -m 10 http://127.0.0.1:\(rig.front.port)/[1-2] --interface "
+        #expect(rig.serve(ask + "127.0.0.8").output == "127.0.0.8 1;127.0.0.8 2;")
+        #expect(rig.serve(ask + "127.0.0.9").output == "127.0.0.9 1;127.0.0.9 2;")
+        // Who came by a header is handed on.
+        let fd = try rig.connect(sending: ProxyProtocolTests.line + ProxyProtocolTests.get)
+        #expect(rig.run { rig.text(fd).hasSuffix("\r\n\r\n192.0.2.7 1;") }, "\(rig.text(fd))")
+    }
+
     @Test func curlNamesItself() throws {
         let rig = try SocketRig(settings: try settings(.required))
         let outcome = rig.serve(

@@ -22,8 +22,6 @@ final class SocketRig {
     private(set) var upstreams: [Int32] = []
     /// Peers that are not read for now.
     var unread: Set<Int32> = []
-    /// Whether the endpoint goes on reading a connection, by what it has received.
-    var readsUpstream: ((String) -> Bool)?
     /// Peers whose connection the proxy has ended or reset.
     private(set) var ended: Set<Int32> = []
     /// What the endpoint answers to a request's head; nothing until it is set.
@@ -31,11 +29,11 @@ final class SocketRig {
 
     private final class Sink: ConnectionSink {
         let proxy: HTTPProxy
-        let tlsHosts: Int32
+        let isTLS: Bool
 
-        init(proxy: HTTPProxy, tlsHosts: Int32) {
+        init(proxy: HTTPProxy, isTLS: Bool) {
             self.proxy = proxy
-            self.tlsHosts = tlsHosts
+            self.isTLS = isTLS
         }
 
         func accepted(_ fd: Int32, peer: SocketAddress, port: Int32) {
@@ -43,7 +41,7 @@ final class SocketRig {
                 fd,
                 peer: peer,
                 local: SocketAddress(.loopbackIPv4, 80),
-                PortConfiguration(entry: 0, tlsHosts: tlsHosts)
+                PortConfiguration(entry: 0, isTLS: isTLS)
             )
         }
     }
@@ -57,18 +55,19 @@ final class SocketRig {
         hosts: [(pattern: HostPattern, listener: Int32)] = [(.any, 0)],
         endpoint: SocketAddress? = nil,
         settings: ListenerSettings = ListenerSettings(),
+        backend backendSettings: BackendSettings = BackendSettings(),
         listener abuse: Filter? = nil
     ) throws {
         loop = try EventLoop()
         proxy = HTTPProxy(loop: loop, limits: limits, seed: 1)
-        proxy.setTLSHosts(0, tls)
+        proxy.setTLSHosts(ofEntry: 0, tls)
         acceptor = Acceptor(loop: loop)
-        sink = Sink(proxy: proxy, tlsHosts: tls == nil ? -1 : 0)
+        sink = Sink(proxy: proxy, isTLS: tls != nil)
         backend = try Socket.listen(on: SocketAddress(.loopbackIPv4, 0))
         let listener = try Socket.listen(on: SocketAddress(.loopbackIPv4, 0))
         front = try Socket.localAddress(of: listener.rawValue)
         _ = try acceptor.add(listener, port: 0, isShared: false, sink: sink)
-        try install(hosts, endpoint, settings, abuse)
+        try install(hosts, endpoint, settings, backendSettings, abuse)
     }
 
     deinit {
@@ -82,6 +81,7 @@ final class SocketRig {
         _ hosts: [(pattern: HostPattern, listener: Int32)],
         _ given: SocketAddress?,
         _ settings: ListenerSettings,
+        _ backendSettings: BackendSettings,
         _ abuse: Filter?
     ) throws {
         var slots = EngineSlots()
@@ -95,8 +95,12 @@ final class SocketRig {
         var configuration = EngineConfiguration()
         configuration.clusters[cluster] = EngineCluster(
             name: id.description,
+            settings: backendSettings,
             endpoints: [endpoint]
         )
+        var transports = UpstreamTransportCompiler()
+        let transport = transports.transport(backendSettings, .http, [:])
+        configuration.clusters[cluster]?.transport = transport
         let rule = EngineRule(
             match: HTTPMatch(path: .prefix("")),
             action: EngineAction(routeName: "r", backends: [EngineBackend(cluster: cluster)])
@@ -117,7 +121,11 @@ final class SocketRig {
         )
         configuration.listenerNames[0] = "ns/gateway/http"
         let chains = abuse.map { [FilterChain([$0])] } ?? []
-        proxy.install(RoutingView(version: 1, configuration), chains: chains)
+        proxy.install(
+            RoutingView(version: 1, configuration),
+            chains: chains,
+            transports: [transport].compactMap(\.self)
+        )
     }
 
     // MARK: Driving
@@ -166,10 +174,7 @@ final class SocketRig {
             upstreams.append(fd)
             inputs[fd] = []
         }
-        for fd in inputs.keys where !ended.contains(fd) && !unread.contains(fd) {
-            if let readsUpstream, upstreams.contains(fd), !readsUpstream(text(fd)) { continue }
-            receive(fd)
-        }
+        for fd in inputs.keys where !ended.contains(fd) && !unread.contains(fd) { receive(fd) }
         for fd in upstreams where !ended.contains(fd) { serve(fd) }
     }
 

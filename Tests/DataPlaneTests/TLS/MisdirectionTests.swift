@@ -81,7 +81,7 @@ import Testing
                 return tls.isEstablished
             }
             rig.settle()
-            rig.proxy.setTLSHosts(0, shop.compile([wish]).tables[0])
+            rig.proxy.setTLSHosts(ofEntry: 0, shop.compile([wish]).tables[0])
             rig.settle()
             #expect(rig.ended.contains(fd) != isKept)
         }

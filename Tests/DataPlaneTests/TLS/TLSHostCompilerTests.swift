@@ -1,4 +1,6 @@
+import LinuxSystem
 import MeshModel
+import TestSupport
 import Testing
 
 @testable import DataPlane
@@ -94,5 +96,37 @@ import Testing
         #expect(table.host(for: "X.B.A.example.")?.listener == 1)
         #expect(table.host(for: "y.example")?.listener == 0)
         #expect(table.host(for: nil)?.listener == 0)
+    }
+
+    @Test func whatTimeMakesStaleIsTold() throws {
+        let shop = try TLSWorkshop()
+        let day: UInt64 = 86_400_000_000_000
+        let certificate = shop.issue("a", "DNS:a.example")
+        Command.run(
+            ": > \(shop.path("index")); openssl ocsp -index \(shop.path("index")) -CA \(shop.path("ca.crt")) -rsigner \(shop.path("ca.crt")) "
+                + "-rkey \(shop.path("ca.key")) -issuer \(shop.path("ca.crt")) "
+                + "-cert \(shop.path("a.crt")) -ndays 7 -respout \(shop.path("staple"))"
+        )
+        let staple = shop.bytes("staple")
+        try #require(!staple.isEmpty)
+        var compiler = TLSHostCompiler()
+        let outcome = compiler.compile([
+            0: [
+                TLSWorkshop.listener(0, "a.example", [certificate]) { $0.tls.ocspResponse = staple }
+            ]
+        ])
+        #expect(outcome.listenerFaults.isEmpty && outcome.certificateFaults.isEmpty)
+        let end = try #require(compiler.certificateEnds[certificate.key])
+        let left = end - Clock.wallNanoseconds()
+        #expect(29 * day < left && left <= 30 * day)
+        #expect(compiler.overdue() == TLSHostCompiler.Overdue())
+        #expect(compiler.nextEnd() == .seconds(3_600), "the clock is looked at meanwhile")
+        let stale = compiler.overdue(at: end - 20 * day)
+        #expect(stale.certificates.isEmpty)
+        #expect(stale.listeners == ["shop/gateway/l0": "OCSP response: its time has passed"])
+        #expect(compiler.nextEnd(from: end - 5_000_000_000) == .seconds(5))
+        let late = compiler.overdue(at: end)
+        #expect(late.certificates[certificate.key]?.contains("expired") == true)
+        #expect(compiler.nextEnd(from: end) == nil)
     }
 }

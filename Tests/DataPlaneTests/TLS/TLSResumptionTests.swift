@@ -33,7 +33,7 @@ import Testing
         shop.issue("renewed", "DNS:a.example")
         let renewed = shop.certificate("renewed", as: "a")
         let swapped = shop.compile([TLSWorkshop.listener(0, "a.example", [renewed])])
-        rig.proxy.setTLSHosts(0, swapped.tables[0])
+        rig.proxy.setTLSHosts(ofEntry: 0, swapped.tables[0])
         let again = rig.client("a.example", "\(version) -sess_in \(file)")
         #expect(again.contains("Reused, TLSv"), "\(again)")
         let strict = shop.compile([
@@ -42,7 +42,7 @@ import Testing
                 $0.tls.clientCAPEM = shop.bytes("ca.crt")
             }
         ])
-        rig.proxy.setTLSHosts(0, strict.tables[0])
+        rig.proxy.setTLSHosts(ofEntry: 0, strict.tables[0])
         let after = rig.client("a.example", "\(version) -sess_in \(file)")
         #expect(after.contains("New, TLSv"), "\(after)")
     }

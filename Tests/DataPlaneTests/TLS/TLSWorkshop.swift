@@ -13,7 +13,7 @@ final class TLSWorkshop {
     init() throws {
         directory = "/tmp/\(Command.uniqueName("mt-tls-"))"
         try #require(Command.run("mkdir -p \(directory)").status == 0)
-        authority("ca", "/CN=authority")
+        selfSigned("ca", "/CN=authority", "-addext basicConstraints=critical,CA:TRUE")
     }
 
     deinit { Command.run("rm -rf \(directory)") }
@@ -24,12 +24,10 @@ final class TLSWorkshop {
         (try? FileSystem.read(path(file))) ?? []
     }
 
-    /// Makes an authority of its own: `NAME.crt`, `NAME.key`.
-    func authority(_ name: String, _ subject: String) {
+    private func selfSigned(_ name: String, _ subject: String, _ more: String) {
         Command.run(
             "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 "
-                + "-keyout \(path(name)).key -out \(path(name)).crt -subj \(subject) "
-                + "-addext basicConstraints=critical,CA:TRUE"
+                + "-keyout \(path(name)).key -out \(path(name)).crt -subj \(subject) \(more)"
         )
     }
 
@@ -39,19 +37,16 @@ final class TLSWorkshop {
     ///   - names: as OpenSSL writes them: `DNS:a.example`.
     ///   - key: what `-newkey` takes.
     ///   - more: of `openssl x509`.
-    ///   - extensions: besides the names, as OpenSSL writes them.
     @discardableResult
     func issue(
         _ name: String,
         _ names: String,
         key: String = "ec -pkeyopt ec_paramgen_curve:prime256v1",
         more: String = "-days 30",
-        by authority: String = "ca",
-        extensions: [String] = []
+        by authority: String = "ca"
     ) -> Certificate {
         let base = path(name)
-        let lines = ["subjectAltName=\(names)"] + extensions
-        Command.run("printf '%s\\n' \(lines.joined(separator: " ")) > \(base).ext")
+        Command.run("echo subjectAltName=\(names) > \(base).ext")
         Command.run(
             "openssl req -new -newkey \(key) -nodes -keyout \(base).key -out \(base).csr "
                 + "-subj /O=Shop/CN=\(name)"
@@ -99,14 +94,16 @@ final class TLSWorkshop {
     /// A worker that serves the listeners.
     func rig(
         _ listeners: [TLSListener],
-        limits: EngineLimits = EngineLimits()
+        limits: EngineLimits = EngineLimits(),
+        backend: BackendSettings = BackendSettings()
     ) throws -> SocketRig {
         let outcome = compile(listeners)
         #expect(outcome.certificateFaults.isEmpty && outcome.listenerFaults.isEmpty)
         return try SocketRig(
             limits: limits,
             tls: outcome.tables[0],
-            hosts: listeners.map { ($0.host, $0.slot) }
+            hosts: listeners.map { ($0.host, $0.slot) },
+            backend: backend
         )
     }
 }

@@ -211,6 +211,7 @@ import Testing
                       caCertificateRefs: [{ name: ca }]
                       minimumVersion: "1.3"
                     requestsPerConnection: 1000
+                    allowEarlyData: true
                     proxyProtocolVersion: 2
                     """
                 )
@@ -264,6 +265,7 @@ import Testing
         tls.minimumVersion = .tls13
         wanted.tls = tls
         wanted.requestsPerConnection = 1000
+        wanted.takesEarlyData = true
         wanted.proxyProtocolVersion = 2
         #expect(snapshot.clusters[Self.cart]?.settings == wanted)
     }

@@ -52,6 +52,18 @@ extension LimitCase {
             rig.peers.answers()
             try rig.request("GET / HTTP/1.1\r\nhost: a.test\r\n\r\n", expecting: 200)
         },
+        LimitCase(
+            name: "export.flushTimeout",
+            isReadInside: true,
+            tighten: { $0.exportFlush = soon },
+            configure: { configuration, places in
+                configuration.accessLogCollector = OTLPEndpoint("http://127.0.0.1:\(places.silent)")
+            }
+        ) { rig in
+            rig.peers.answers()
+            try rig.request("GET / HTTP/1.1\r\nhost: a.test\r\n\r\n", expecting: 200)
+            rig.end()
+        },
         LimitCase(name: "log.repeatMax") { rig in
             for _ in 0...5 { rig.agent.logger.warning("the same") }
         },
@@ -67,6 +79,8 @@ extension LimitCase {
         ) { rig in
             try rig.hanging()
             rig.end()
+            let log = try FileSystem.readText("\(rig.process.directory)/access.log")
+            #expect(log.contains("\"response_flags\":\"UO\""), "what was cut is logged: \(log)")
         },
         LimitCase(
             name: "capture.leaveMax",

@@ -32,8 +32,8 @@ extension LimitRig {
         let agent = self.agent
         let isOpen = waitFor {
             let table = TLSHostTable([(.any, context)])
-            _ = await agent.workers.pool.perform { $0.proxy.setTLSHosts(90_100, table) }
-            let target = PortTarget.http(PortConfiguration(entry: 90_100, tlsHosts: 90_100))
+            _ = await agent.workers.pool.perform { $0.proxy.setTLSHosts(ofEntry: 90_100, table) }
+            let target = PortTarget.http(PortConfiguration(entry: 90_100, isTLS: true))
             let binding = PortBinding(target: target, local: address)
             return (try? await agent.workers.pool.listen(on: address, port: 90_100, binding)) != nil
         }

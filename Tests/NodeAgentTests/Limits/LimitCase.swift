@@ -25,7 +25,7 @@ struct LimitCase: Sendable, CustomTestStringConvertible {
 
     /// Every case.
     static let all =
-        http + httpTimes + proxyProtocol + tls + http2 + filters + routing + relay + blocks
+        http + httpTimes + proxyProtocol + bodies + tls + http2 + filters + routing + relay + blocks
         + control + status
         + documents + packetLayer
 }
