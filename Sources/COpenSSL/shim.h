@@ -103,11 +103,18 @@ static inline int copenssl_chain_push(STACK_OF(X509) *_Nonnull chain, X509 *_Non
     return sk_X509_push(chain, certificate);
 }
 static inline void copenssl_chain_free(STACK_OF(X509) *_Nonnull chain) { sk_X509_free(chain); }
-static inline int copenssl_serial(OCSP_SINGLERESP *_Nonnull single,
-                                  ASN1_INTEGER *_Nullable *_Nonnull serial)
+static inline int copenssl_single_id(OCSP_SINGLERESP *_Nonnull single,
+                                     ASN1_OCTET_STRING *_Nullable *_Nonnull issuer_hash,
+                                     ASN1_OBJECT *_Nullable *_Nonnull digest,
+                                     ASN1_OCTET_STRING *_Nullable *_Nonnull key_hash,
+                                     ASN1_INTEGER *_Nullable *_Nonnull serial)
 {
-    return OCSP_id_get0_info(NULL, NULL, NULL, serial,
+    return OCSP_id_get0_info(issuer_hash, digest, key_hash, serial,
                              (OCSP_CERTID *)OCSP_SINGLERESP_get0_id(single));
+}
+static inline const EVP_MD *_Nullable copenssl_digest(const ASN1_OBJECT *_Nonnull name)
+{
+    return EVP_get_digestbyobj(name);
 }
 static inline unsigned long copenssl_rfc2253(void) { return XN_FLAG_RFC2253; }
 static inline uint64_t copenssl_option_no_ticket(void) { return SSL_OP_NO_TICKET; }

@@ -7,30 +7,22 @@ enum Base64Stream {
     )
     private static let padding = UInt8(ascii: "=")
 
-    /// Writes digits; up to two bytes wait for the next piece.
-    struct Encoder {
-        private var rest: [UInt8] = []
-
-        /// Encodes a piece.
-        mutating func encode(_ bytes: [UInt8], ends: Bool) -> [UInt8] {
-            let all = rest + bytes
-            let whole = ends ? all.count : all.count - all.count % 3
-            rest = Array(all[whole...])
-            var output: [UInt8] = []
-            output.reserveCapacity((whole + 2) / 3 * 4)
-            for start in stride(from: 0, to: whole, by: 3) {
-                let count = min(3, whole - start)
-                var bits: UInt32 = 0
-                for offset in 0..<3 {
-                    bits = bits << 8 | (offset < count ? UInt32(all[start + offset]) : 0)
-                }
-                for digit in 0..<4 {
-                    let value = Int(bits >> UInt32(18 - 6 * digit) & 63)
-                    output.append(digit <= count ? alphabet[value] : padding)
-                }
+    /// Encodes a piece, padded: it can be read before another comes.
+    static func encode(_ bytes: [UInt8]) -> [UInt8] {
+        var output: [UInt8] = []
+        output.reserveCapacity((bytes.count + 2) / 3 * 4)
+        for start in stride(from: 0, to: bytes.count, by: 3) {
+            let count = min(3, bytes.count - start)
+            var bits: UInt32 = 0
+            for offset in 0..<3 {
+                bits = bits << 8 | (offset < count ? UInt32(bytes[start + offset]) : 0)
             }
-            return output
+            for digit in 0..<4 {
+                let value = Int(bits >> UInt32(18 - 6 * digit) & 63)
+                output.append(digit <= count ? alphabet[value] : padding)
+            }
         }
+        return output
     }
 
     /// Reads digits; up to three wait for the next piece. Padding may stand within a body, where

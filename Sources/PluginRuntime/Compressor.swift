@@ -22,6 +22,9 @@ struct Compressor: PluginDefinition {
         "image/svg+xml", "font/ttf", "font/otf",
     ]
 
+    /// Types of streams: who reads them waits for each piece.
+    static let streamTypes = ["text/event-stream", "application/x-ndjson"]
+
     static func settings(_ configuration: JSONValue) throws(PluginFault) -> Settings {
         var reader = try ConfigurationReader(configuration)
         var settings = Settings()
@@ -100,7 +103,7 @@ final class CompressorFilter: Filter {
         let type = context.responseHeader("content-type")?.lowercased() ?? ""
         bodies[context.slot] = Body(
             stream: stream,
-            flushes: type.hasPrefix("text/event-stream")
+            flushes: Compressor.streamTypes.contains { type.hasPrefix($0) }
         )
         context.streamResponseBody()
         context.addResponseHeader("content-encoding", coding.rawValue)

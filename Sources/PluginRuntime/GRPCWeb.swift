@@ -29,7 +29,6 @@ final class GRPCWebFilter: Filter {
         /// The response's is to be.
         var isTextResponse: Bool
         var decoder = Base64Stream.Decoder()
-        var encoder = Base64Stream.Encoder()
     }
 
     private var calls: [Int32: Call] = [:]
@@ -122,10 +121,7 @@ final class GRPCWebFilter: Filter {
             body += GRPCWebFilter.trailerFrame(context)
             context.removeAllResponseTrailers()
         }
-        if call.isTextResponse {
-            body = calls[context.slot]?.encoder.encode(body, ends: isEnd) ?? []
-        }
-        context.replaceData(body)
+        context.replaceData(call.isTextResponse ? Base64Stream.encode(body) : body)
         return .proceed
     }
 

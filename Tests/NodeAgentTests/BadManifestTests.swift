@@ -111,33 +111,7 @@ import Testing
         ),
     ]
 
-    private static func base(_ port: UInt16, _ backend: UInt16) -> String {
-        """
-        apiVersion: gateway.networking.k8s.io/v1
-        kind: GatewayClass
-        metadata: { name: martlet }
-        spec: { controllerName: martlet.mesh/node-agent }
-        ---
-        apiVersion: gateway.networking.k8s.io/v1
-        kind: Gateway
-        metadata: { name: edge, namespace: shop }
-        spec:
-          gatewayClassName: martlet
-          addresses: [{ value: 127.0.0.1 }]
-          listeners: [{ name: web, port: \(port), protocol: HTTP }]
-        ---
-        apiVersion: v1
-        kind: Service
-        metadata: { name: here, namespace: shop }
-        spec: { clusterIP: 10.96.0.9, ports: [{ port: 80 }] }
-        ---
-        apiVersion: discovery.k8s.io/v1
-        kind: EndpointSlice
-        metadata: { name: here-1, namespace: shop, labels: { kubernetes.io/service-name: here } }
-        addressType: IPv4
-        ports: [{ port: \(backend) }]
-        endpoints: [{ addresses: [127.0.0.1], conditions: { ready: true } }]
-        ---
+    private static let other = """
         apiVersion: gateway.networking.k8s.io/v1
         kind: HTTPRoute
         metadata: { name: other, namespace: shop }
@@ -146,36 +120,31 @@ import Testing
           hostnames: [other.example.com]
           rules: [{ backendRefs: [{ name: here, port: 80 }] }]
         """
+
+    private func withAgent(_ body: (EdgeRig) throws -> Void) throws {
+        let backend = try RunningFakeAPIServer()
+        defer { backend.stop() }
+        let plan = EdgeRig.Plan(
+            backends: [backend.port],
+            route: "",
+            objects: Self.other,
+            workers: 1,
+            configuration: ""
+        )
+        try EdgeRig.run(plan, body)
+    }
+
+    private func status(_ rig: EdgeRig, _ host: String) -> String {
+        rig.status("/api/v1/things", "-H 'Host: \(host)'")
     }
 
     @Test func theOffenderAloneIsRefusedAndItsLastGoodVersionServes() throws {
-        let backend = try RunningFakeAPIServer()
-        let agent = try AgentProcess()
-        defer {
-            agent.remove()
-            backend.stop()
-        }
-        let port = try freePort()
-        try agent.write("manifests/base.yaml", Self.base(port, backend.port))
-        try agent.write("manifests/bad.yaml", Self.good)
-        let pid = try #require(
-            try agent.start(
-                """
-                node: { name: \(agent.node), addresses: [127.0.0.1] }
-                sources: { manifests: manifests }
-                workers: 1
-                capture: { enabled: false }
-                status: { listen: "127.0.0.1:0" }
-                """
-            )
-        )
-        defer { _ = agent.stop(pid) }
-        let request = { (host: String) in
-            Command.run(
-                "curl -s -m 5 -o /dev/null -w '%{http_code}' -H 'Host: \(host)' "
-                    + "http://127.0.0.1:\(port)/api/v1/things"
-            ).output
-        }
+        try withAgent { try expectEachTold($0) }
+    }
+
+    private func expectEachTold(_ rig: EdgeRig) throws {
+        let agent = rig.agent
+        let request = { (host: String) in status(rig, host) }
         let isGone = { agent.object("HTTPRoute shop/bad") == nil }
         for bad in Self.cases {
             // Good, then bad.
@@ -297,26 +266,11 @@ import Testing
     }
 
     @Test func ofEveryKindABadVersionIsToldAndTheGoodOneStands() throws {
-        let backend = try RunningFakeAPIServer()
-        let agent = try AgentProcess()
-        defer {
-            agent.remove()
-            backend.stop()
-        }
-        let port = try freePort()
-        try agent.write("manifests/base.yaml", Self.base(port, backend.port))
-        let pid = try #require(
-            try agent.start(
-                """
-                node: { name: \(agent.node), addresses: [127.0.0.1] }
-                sources: { manifests: manifests }
-                workers: 1
-                capture: { enabled: false }
-                status: { listen: "127.0.0.1:0" }
-                """
-            )
-        )
-        defer { _ = agent.stop(pid) }
+        try withAgent { try expectEveryKindTold($0) }
+    }
+
+    private func expectEveryKindTold(_ rig: EdgeRig) throws {
+        let agent = rig.agent
         for (name, good, from, to, reason) in Self.kinds {
             let route = name.hasPrefix("FilterPolicy") ? Self.spareRoute : ""
             try agent.write("manifests/bad.yaml", good + route)
@@ -327,11 +281,7 @@ import Testing
             let told = object?["reason"]?.text ?? ""
             #expect(told.contains(reason), "\(name): \(told)")
             #expect(object?["servesEarlierVersion"] == .bool(true), "\(name)")
-            let answer = Command.run(
-                "curl -s -m 5 -o /dev/null -w '%{http_code}' -H 'Host: other.example.com' "
-                    + "http://127.0.0.1:\(port)/api/v1/things"
-            )
-            #expect(answer.output == "200", "\(name)")
+            #expect(status(rig, "other.example.com") == "200", "\(name)")
             #expect(agent.refused == [name], "\(name)")
         }
     }
@@ -343,11 +293,6 @@ import Testing
         metadata: { name: spare, namespace: shop }
         spec: { parentRefs: [{ name: edge }], hostnames: [spare.example.com], rules: [{}] }
         """
-
-    private func freePort() throws -> UInt16 {
-        let free = try Socket.listen(on: SocketAddress(.loopbackIPv4, 0))
-        return try Socket.localAddress(of: free.rawValue).port
-    }
 }
 
 extension AgentProcess {

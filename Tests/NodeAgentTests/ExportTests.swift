@@ -43,42 +43,6 @@ import Testing
         server.serve_forever()
         """
 
-    private func manifests(_ port: UInt16, _ backend: String) -> String {
-        """
-        apiVersion: gateway.networking.k8s.io/v1
-        kind: GatewayClass
-        metadata: { name: martlet }
-        spec: { controllerName: martlet.mesh/node-agent }
-        ---
-        apiVersion: gateway.networking.k8s.io/v1
-        kind: Gateway
-        metadata: { name: edge, namespace: shop }
-        spec:
-          gatewayClassName: martlet
-          addresses: [{ value: 127.0.0.1 }]
-          listeners: [{ name: web, port: \(port), protocol: HTTP }]
-        ---
-        apiVersion: v1
-        kind: Service
-        metadata: { name: here, namespace: shop }
-        spec: { clusterIP: 10.96.0.9, ports: [{ port: 80 }] }
-        ---
-        apiVersion: discovery.k8s.io/v1
-        kind: EndpointSlice
-        metadata: { name: here-1, namespace: shop, labels: { kubernetes.io/service-name: here } }
-        addressType: IPv4
-        ports: [{ port: \(backend) }]
-        endpoints: [{ addresses: [127.0.0.1], conditions: { ready: true } }]
-        ---
-        apiVersion: gateway.networking.k8s.io/v1
-        kind: HTTPRoute
-        metadata: { name: all, namespace: shop }
-        spec:
-          parentRefs: [{ name: edge }]
-          rules: [{ backendRefs: [{ name: here, port: 80 }] }]
-        """
-    }
-
     private func notes(_ agent: AgentProcess, _ path: String) -> [JSONValue] {
         let text = (try? FileSystem.readText("\(agent.directory)/notes")) ?? ""
         return text.split(separator: "\n").compactMap { JSONText.parse(String($0)) }
@@ -88,7 +52,6 @@ import Testing
 
     @Test func linesAndSpansReachACollectorThatFailedOnce() throws {
         let agent = try AgentProcess()
-        defer { agent.remove() }
         try agent.write("peer.py", ExportTests.peer)
         let (notesPath, portPath) = ("\(agent.directory)/notes", "\(agent.directory)/port")
         let peer = Command.run(
@@ -98,29 +61,27 @@ import Testing
         defer { _ = Command.run("kill -9 \(peer)") }
         #expect(agent.waits { (try? FileSystem.readText(portPath))?.isEmpty == false })
         let backend = try FileSystem.readText(portPath)
-        let probe = try Socket.listen(on: SocketAddress(.loopbackIPv4, 0))
-        let port = try Socket.localAddress(of: probe.rawValue).port
-        _ = consume probe
-        try agent.write("manifests/all.yaml", manifests(port, backend))
-        let configuration = """
-            node: { name: \(agent.node), addresses: [127.0.0.1] }
-            sources: { manifests: manifests }
-            workers: 1
-            capture: { enabled: false }
+        let collector = "http://127.0.0.1:\(backend)"
+        var plan = EdgeRig.Plan(backends: [try #require(UInt16(backend))], workers: 1)
+        plan.configuration = """
             ingress:
-              accessLog: "\(agent.directory)/access.log"
+              accessLog: "@DIRECTORY@/access.log"
               accessLogFormat: '%REQ(:METHOD)% "%REQ(:PATH)%" %RESPONSE_CODE% %TRACE_ID%'
-              accessLogCollector: "http://127.0.0.1:\(backend)"
-            tracing: { otlp: "http://127.0.0.1:\(backend)", samplePercent: 100 }
-            status: { listen: "127.0.0.1:0" }
+              accessLogCollector: "\(collector)"
+            tracing: { otlp: "\(collector)", samplePercent: 100 }
             """
-        let pid = try #require(try agent.start(configuration))
-        defer { _ = agent.stop(pid) }
-        let answer = Command.run("curl -s -m 5 -D - http://127.0.0.1:\(port)/a?b=c").output
+        try EdgeRig.run(plan, in: agent) { rig in
+            try expectExported(rig)
+        }
+    }
+
+    private func expectExported(_ rig: EdgeRig) throws {
+        let agent = rig.agent
+        let answer = rig.curl("/a?b=c", "-D -")
         #expect(answer.contains("200 OK") && answer.contains("x-trace: 00-"), "\(answer)")
         #expect(agent.waits { !notes(agent, "/v1/logs").isEmpty })
         #expect(agent.waits { !notes(agent, "/v1/traces").isEmpty })
-        let line = (try? FileSystem.readText("\(agent.directory)/access.log")) ?? ""
+        let line = rig.log
         #expect(line.hasPrefix("GET \"/a?b=c\" 200 ") && line.hasSuffix("\n"), "\(line)")
         let logs = try #require(notes(agent, "/v1/logs").first)
         let record = logs["resourceLogs"]?.elements.first?["scopeLogs"]?.elements.first?[

@@ -28,28 +28,15 @@ import Testing
             "ip -n \(node) link set eth0 up", "ip -n \(attacker) link set eth0 up",
             "ip -n \(node) link set lo up",
         ] { #expect(Command.run(command).status == 0, "\(command)") }
-        try agent.write(
-            "manifests/all.yaml",
-            UserspaceEnforcementTests.manifests(dryRun: false)
-        )
-        let configuration = """
-            node: { name: \(agent.node), addresses: [10.78.0.1] }
-            sources: { manifests: manifests }
-            workers: 1
-            capture: { enabled: false }
-            xdp: { interfaces: [eth0] }
-            ingress: { accessLog: off }
-            status: { listen: "127.0.0.1:0" }
-            """
-        let pid = try #require(
-            try agent.start(configuration, launcher: "ip netns exec \(node)")
-        )
-        defer { _ = agent.stop(pid) }
-        try body(agent) {
-            Command.run(
-                "ip netns exec \(attacker) curl -s -m 2 -o /dev/null -w '%{http_code}' "
-                    + "-H 'x-api-key: guess' http://10.78.0.1:8080/"
-            ).output
+        var plan = EdgeRig.Plan(address: "10.78.0.1", workers: 1)
+        plan.objects = EdgeRig.policy(UserspaceEnforcementTests.filters(dryRun: false))
+        plan.configuration = "ingress: { accessLog: off }\nxdp: { interfaces: [eth0] }"
+        plan.launcher = "ip netns exec \(node)"
+        try EdgeRig.run(plan, in: agent) { rig in
+            let options = "-m 2 -o /dev/null -w '%{http_code}' -H 'x-api-key: guess'"
+            try body(agent) {
+                Command.run("ip netns exec \(attacker) \(rig.command("/", options))").output
+            }
         }
     }
 

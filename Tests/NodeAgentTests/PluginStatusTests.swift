@@ -1,4 +1,3 @@
-import Addressing
 import Discovery
 import LinuxSystem
 import MeshModel
@@ -8,72 +7,21 @@ import Testing
 @testable import NodeAgent
 
 @Suite struct PluginStatusTests {
-    private func manifests(_ port: UInt16) -> String {
+    private static let filters = """
+        sourceGuard: { config: { statuses: [401], offences: 2, window: "10s", block: "8s" } },
+        keyAuth: { config: { keys: [{ name: x-api-key }] } }
         """
-        apiVersion: gateway.networking.k8s.io/v1
-        kind: GatewayClass
-        metadata: { name: martlet }
-        spec: { controllerName: martlet.mesh/node-agent }
-        ---
-        apiVersion: v1
-        kind: Namespace
-        metadata: { name: ns }
-        ---
-        apiVersion: gateway.networking.k8s.io/v1
-        kind: Gateway
-        metadata: { name: g, namespace: ns }
-        spec:
-          gatewayClassName: martlet
-          listeners: [{ name: web, port: \(port), protocol: HTTP }]
-        ---
-        apiVersion: v1
-        kind: Service
-        metadata: { name: s, namespace: ns }
-        spec: { clusterIP: 10.9.9.9, ports: [{ port: 80 }] }
-        ---
-        apiVersion: gateway.networking.k8s.io/v1
-        kind: HTTPRoute
-        metadata: { name: r, namespace: ns }
-        spec:
-          parentRefs: [{ name: g }]
-          rules: [{ backendRefs: [{ name: s, port: 80 }] }]
-        ---
-        apiVersion: htnn.mosn.io/v1
-        kind: FilterPolicy
-        metadata: { name: p, namespace: ns }
-        spec:
-          targetRef: { group: gateway.networking.k8s.io, kind: HTTPRoute, name: r }
-          filters:
-            sourceGuard:
-              config: { statuses: [401], offences: 2, window: "10s", block: "8s" }
-            keyAuth:
-              config: { keys: [{ name: x-api-key }] }
-        """
-    }
 
     @Test func whatPluginsDoIsInStatusAndMetrics() throws {
-        let probe = try Socket.listen(on: SocketAddress(.loopbackIPv4, 0))
-        let port = try Socket.localAddress(of: probe.rawValue).port
-        SystemCall.close(probe.release())
-        let agent = try AgentProcess()
-        defer { agent.remove() }
-        try agent.write("manifests/all.yaml", manifests(port))
-        let configuration = """
-            node: { name: \(agent.node), addresses: [127.0.0.1] }
-            sources: { manifests: manifests }
-            workers: 2
-            capture: { enabled: false }
-            ingress: { accessLog: off }
-            status: { listen: "127.0.0.1:0" }
-            """
-        let pid = try #require(try agent.start(configuration))
-        defer { _ = agent.stop(pid) }
-        let url = "http://127.0.0.1:\(port)/"
+        var plan = EdgeRig.Plan(configuration: "ingress: { accessLog: off }")
+        plan.objects = EdgeRig.policy(Self.filters.replacing("\n", with: " "))
+        try EdgeRig.run(plan) { try expectCounted($0) }
+    }
+
+    private func expectCounted(_ rig: EdgeRig) throws {
+        let agent = rig.agent
         for _ in 0..<2 {
-            let answer = Command.run(
-                "curl -s -o /dev/null -w '%{http_code}' -H 'x-api-key: x' \(url)"
-            )
-            #expect(answer.output == "401", "\(agent.errors)")
+            #expect(rig.status("/", "-H 'x-api-key: x'") == "401", "\(agent.errors)")
         }
         let text = agent.ask("/status").split(separator: "\n").first.map(String.init) ?? ""
         let plugins = try #require(JSONText.parse(text))["plugins"]?.elements ?? []

@@ -11,79 +11,111 @@ import Testing
     private static let attacker = "198.18.0.9"
     private static let other = "198.18.0.10"
 
-    /// A Gateway on port 8080 whose route refuses every key, and blocks who guesses twice.
-    static func manifests(dryRun: Bool) -> String {
-        """
-        apiVersion: gateway.networking.k8s.io/v1
-        kind: GatewayClass
-        metadata: { name: martlet }
-        spec: { controllerName: martlet.mesh/node-agent }
-        ---
-        apiVersion: gateway.networking.k8s.io/v1
-        kind: Gateway
-        metadata: { name: g, namespace: ns }
-        spec:
-          gatewayClassName: martlet
-          listeners: [{ name: web, port: 8080, protocol: HTTP }]
-        ---
-        apiVersion: v1
-        kind: Service
-        metadata: { name: s, namespace: ns }
-        spec: { clusterIP: 10.9.9.9, ports: [{ port: 80 }] }
-        ---
-        apiVersion: gateway.networking.k8s.io/v1
-        kind: HTTPRoute
-        metadata: { name: r, namespace: ns }
-        spec:
-          parentRefs: [{ name: g }]
-          rules: [{ backendRefs: [{ name: s, port: 80 }] }]
-        ---
-        apiVersion: htnn.mosn.io/v1
-        kind: FilterPolicy
-        metadata: { name: p, namespace: ns }
-        spec:
-          targetRef: { group: gateway.networking.k8s.io, kind: HTTPRoute, name: r }
-          filters:
-            sourceGuard:
-              config: { statuses: [401], offences: 2, block: "60s", dryRun: \(dryRun) }
-            keyAuth:
-              config: { keys: [{ name: x-api-key }] }
-        """
+    /// Filters that refuse every key, and block who guesses twice.
+    static func filters(dryRun: Bool) -> String {
+        let settings = "statuses: [401], offences: 2, block: 60s, dryRun: \(dryRun)"
+        return "sourceGuard: { config: { \(settings) } }, \(keys)"
     }
 
-    /// An agent in a namespace of its own, and what a source's request is answered with.
-    private func withAgent(
-        dryRun: Bool,
-        _ body: (AgentProcess, (String) -> String) throws -> Void
-    ) throws {
-        let agent = try AgentProcess()
+    private static let keys = "keyAuth: { config: { keys: [{ name: x-api-key }] } }"
+
+    /// What happens on a node without a packet layer.
+    private struct Node {
+        let rig: EdgeRig
+        /// The namespace's launcher.
+        let place: String
+
+        var agent: AgentProcess { rig.agent }
+
+        /// The status that a source's request with a guessed key is answered with.
+        func ask(_ source: String) -> String {
+            let options = "--interface \(source) -o /dev/null -w '%{http_code}'"
+            return Command.run(
+                "\(place) \(rig.command("/", "\(options) -H 'x-api-key: guess'"))"
+            ).output
+        }
+    }
+
+    /// Runs an agent in a namespace of its own.
+    private func withNode(_ objects: String, _ body: (Node) throws -> Void) throws {
         let namespace = Command.uniqueName("use")
         let place = "ip netns exec \(namespace)"
-        defer {
-            agent.remove()
-            _ = Command.run("ip netns delete \(namespace)")
-        }
+        defer { _ = Command.run("ip netns delete \(namespace)") }
         _ = Command.run("ip netns add \(namespace) && \(place) ip link set lo up")
         for source in [Self.attacker, Self.other] {
             _ = Command.run("\(place) ip address add \(source)/32 dev lo")
         }
-        try agent.write("manifests/all.yaml", Self.manifests(dryRun: dryRun))
-        let configuration = """
-            node: { name: \(agent.node), addresses: [127.0.0.1] }
-            sources: { manifests: manifests }
-            workers: 2
-            capture: { enabled: false }
-            xdp: { interfaces: [] }
-            ingress: { accessLog: "\(agent.directory)/access.log" }
-            status: { listen: "127.0.0.1:0" }
-            """
-        let pid = try #require(try agent.start(configuration, launcher: place))
-        defer { _ = agent.stop(pid) }
-        try body(agent) { source in
-            Command.run(
-                "\(place) curl -s -m 3 --interface \(source) -o /dev/null -w '%{http_code}' "
-                    + "-H 'x-api-key: guess' http://127.0.0.1:8080/"
-            ).output
+        var plan = EdgeRig.Plan(objects: objects, launcher: place)
+        plan.configuration += "\nxdp: { interfaces: [] }"
+        try EdgeRig.run(plan) { try body(Node(rig: $0, place: place)) }
+    }
+
+    private func withAgent(
+        dryRun: Bool,
+        _ body: (AgentProcess, (String) -> String) throws -> Void
+    ) throws {
+        try withNode(EdgeRig.policy(Self.filters(dryRun: dryRun))) { node in
+            try body(node.agent) { node.ask($0) }
+        }
+    }
+
+    /// What a source sends to abuse its connection; it then waits for the end.
+    enum Abuse: String, CaseIterable, Sendable {
+        case rapidReset = "ask and reset"
+        case pings = "ping"
+        case continuations = "continue"
+        case slowHead = "slow head"
+    }
+
+    private static let shortTimes = """
+        ---
+        apiVersion: martlet.mesh/v1alpha1
+        kind: ListenerPolicy
+        metadata: { name: times, namespace: shop }
+        spec:
+          targetRefs: [{ name: edge }]
+          timeouts: { head: 500ms, body: 500ms }
+        """
+
+    private static let abuser = """
+        import socket, struct, sys
+        source, port, kind = sys.argv[1:]
+        get = b"\\x82\\x86\\x84\\x41\\x01h"
+        def frame(type, flags, stream, payload):
+            return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", type, flags, stream) + payload
+        streams = range(1, 1201, 2)
+        sent = {
+            "ask and reset": b"".join(
+                frame(1, 5, s, get) + frame(3, 0, s, struct.pack(">I", 8)) for s in streams),
+            "ping": frame(6, 0, 0, bytes(8)) * 1500,
+            "continue": frame(1, 1, 1, get) + frame(9, 0, 1, b"") * 100,
+        }
+        client = socket.create_connection(("127.0.0.1", int(port)), source_address=(source, 0))
+        try:
+            if kind == "slow head":
+                client.sendall(b"GET / HTTP/1.1\\r\\nHo")
+            else:
+                client.sendall(b"PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n" + frame(4, 0, 0, b"") + sent[kind])
+            while client.recv(65536): pass
+        except OSError: pass
+        """
+
+    @Test(arguments: Abuse.allCases)
+    func whoAbusesTheProtocolIsRefusedAndOthersAreServed(abuse: Abuse) throws {
+        let settings = "statuses: [], offences: 1, block: 60s"
+        let filters = "sourceGuard: { config: { \(settings) } }, \(Self.keys)"
+        try withNode(EdgeRig.policy(filters, isOfGateway: true) + Self.shortTimes) { node in
+            #expect(node.ask(Self.attacker) == "401", "\(node.agent.errors)")
+            try node.agent.write("abuser.py", Self.abuser)
+            let program = "/usr/bin/python3 \(node.agent.directory)/abuser.py"
+            let end = Command.run(
+                "\(node.place) timeout 60 \(program) \(Self.attacker) \(node.rig.port) "
+                    + "'\(abuse.rawValue)'"
+            )
+            #expect(end.status == 0, "its connection is ended: \(end.output)")
+            #expect(node.agent.waits { node.agent.ask("/blocks").contains(Self.attacker) })
+            #expect(node.agent.waits { node.ask(Self.attacker) == "000" })
+            for _ in 0..<10 { #expect(node.ask(Self.other) == "401", "others are served") }
         }
     }
 

@@ -126,6 +126,46 @@ import Testing
     }
 
     @Test(
+        arguments: ContentCoding.allCases,
+        ["text/event-stream", "text/event-stream; charset=utf-8", "application/x-ndjson"]
+    )
+    func anEventIsPassedAtOnce(coding: ContentCoding, type: String) throws {
+        let rig = try rig()
+        let stream = rig.begin(
+            "GET / HTTP/1.1\r\nHost: h\r\naccept-encoding: \(coding.rawValue)\r\n\r\n",
+            answer: "HTTP/1.1 200 OK\r\ncontent-type: \(type)\r\n"
+                + "transfer-encoding: chunked\r\n\r\n"
+        )
+        let decoder = try #require(DecompressionStream(coding))
+        var taken = 0
+        for number in 1...4 {
+            let event = "data: \(number)\n\n"
+            stream.answer(chunk: Array(event.utf8))
+            let new = Array(stream.body.dropFirst(taken))
+            taken += new.count
+            let decoded = new.withRawSpan { decoder.write($0, byteLimit: 1_000) }
+            #expect(decoded == .bytes(Array(event.utf8)), "event \(number)")
+        }
+        #expect(stream.text.lowercased().contains("content-encoding: \(coding.rawValue)"))
+    }
+
+    @Test(arguments: ContentCoding.allCases)
+    func trailersPassBehindACompressedBody(coding: ContentCoding) throws {
+        let rig = try rig()
+        let stream = rig.begin(
+            "GET / HTTP/1.1\r\nHost: h\r\nTE: trailers\r\naccept-encoding: \(coding.rawValue)\r\n\r\n",
+            answer: "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ntrailer: x-sum\r\n"
+                + "transfer-encoding: chunked\r\n\r\n"
+        )
+        stream.answer(chunk: Array(Self.body.utf8))
+        stream.answer("0\r\nx-sum: 7\r\n\r\n")
+        #expect(stream.text.hasSuffix("\r\n0\r\nx-sum: 7\r\n\r\n"))
+        let decoder = try #require(DecompressionStream(coding))
+        let decoded = stream.body.withRawSpan { decoder.write($0, byteLimit: 100_000) }
+        #expect(decoded == .bytes(Array(Self.body.utf8)) && decoder.isEnded)
+    }
+
+    @Test(
         arguments: [
             (["codings": .array([.string("lzma")])], "codings: expected zstd, br or gzip"),
             (["contentTypes": .string("a")], "contentTypes: expected a list"),

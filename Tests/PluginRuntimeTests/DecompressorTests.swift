@@ -55,6 +55,21 @@ import Testing
         #expect(rig.forwarded.utf8.count < 1_000_000)
     }
 
+    @Test(arguments: [
+        ("gzip", "printf hello | gzip -c"), ("br", "printf hello | brotli -c"),
+        ("zstd", "printf hello | zstd -c"),
+    ])
+    func trailersPassBehindADecompressedBody(_ coding: String, _ shell: String) throws {
+        let rig = try rig()
+        let body = try compressed(shell)
+        let head =
+            "POST / HTTP/1.1\r\nHost: h\r\ncontent-encoding: \(coding)\r\ntrailer: x-sum\r\n"
+            + "transfer-encoding: chunked\r\n\r\n\(String(body.count, radix: 16))\r\n"
+        _ = rig.ask(bytes: Array(head.utf8) + body + Array("\r\n0\r\nx-sum: 7\r\n\r\n".utf8))
+        #expect(rig.forwarded.hasSuffix("0\r\nx-sum: 7\r\n\r\n"), "\(rig.forwarded)")
+        #expect(CompressorTests.split(Array(rig.forwarded.utf8)).body == Array("hello".utf8))
+    }
+
     @Test func aBodyIsBoundedByLengthToo() throws {
         let rig = try rig(["maxBytes": .integer(2_048), "maxRatio": .integer(1_000)])
         let answer = post(rig, "gzip", try compressed("seq 1 1000 | gzip -c"))

@@ -44,8 +44,7 @@ import Testing
     }
 
     @Test func textMessagesAreDecodedAndEncoded() throws {
-        var encoder = Base64Stream.Encoder()
-        let text = encoder.encode(Self.message, ends: true)
+        let text = Base64Stream.encode(Self.message)
         let (rig, head, body) = try ask("application/grpc-web-text", text)
         #expect(rig.forwarded.contains("content-type: application/grpc\r\n"))
         #expect(CompressorTests.split(Array(rig.forwarded.utf8)).body == Self.message)
@@ -80,16 +79,55 @@ import Testing
     @Test(arguments: [0, 1, 2, 3, 4, 5, 31])
     func base64ComesBackInAnyPieces(_ count: Int) {
         let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 73) }
-        var encoder = Base64Stream.Encoder()
-        var text: [UInt8] = []
-        for byte in bytes { text += encoder.encode([byte], ends: false) }
-        text += encoder.encode([], ends: true)
+        for text in [Base64Stream.encode(bytes), bytes.flatMap { Base64Stream.encode([$0]) }] {
+            #expect(decode(text) == bytes)
+        }
+        var decoder = Base64Stream.Decoder()
+        #expect([UInt8(ascii: "A")].withRawSpan { decoder.decode($0, ends: true) } == nil)
+    }
+
+    private func decode(_ text: [UInt8]) -> [UInt8] {
         var decoder = Base64Stream.Decoder()
         var back: [UInt8] = []
         for digit in text {
             back += [digit].withRawSpan { decoder.decode($0, ends: false) } ?? []
         }
-        #expect(back == bytes)
-        #expect([UInt8(ascii: "A")].withRawSpan { decoder.decode($0, ends: true) } == nil)
+        return back
+    }
+
+    @Test(arguments: [false, true])
+    func aMessageOfAStreamIsPassedBeforeTheNextOne(isText: Bool) throws {
+        let rig = try PluginRig()
+        rig.install([[Sample.binding("grpcWeb")]])
+        let type = isText ? "application/grpc-web-text" : "application/grpc-web"
+        let stream = rig.begin(
+            "POST /s/m HTTP/1.1\r\nHost: h\r\ncontent-type: \(type)\r\ncontent-length: 0\r\n\r\n",
+            answer: "HTTP/1.1 200 OK\r\ncontent-type: application/grpc\r\n"
+                + "transfer-encoding: chunked\r\n\r\n"
+        )
+        var wanted: [UInt8] = []
+        for number in 1...3 {
+            stream.answer(chunk: Self.message)
+            wanted += Self.message
+            let body = stream.body
+            #expect((isText ? decode(body) : body) == wanted, "message \(number)")
+        }
+        stream.answer("0\r\n\(Self.trailers)\r\n")
+        let body = stream.body
+        #expect((isText ? decode(body) : body) == wanted + frame)
+        #expect(stream.text.hasSuffix("\r\n0\r\n\r\n"), "its trailers are in the frame alone")
+    }
+
+    @Test func trailersOfARequestReachTheServer() throws {
+        let rig = try PluginRig()
+        rig.install([[Sample.binding("grpcWeb")]])
+        _ = rig.ask(
+            "POST /s/m HTTP/1.1\r\nHost: h\r\ncontent-type: application/grpc-web-text\r\n"
+                + "transfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n4\r\nQUJD\r\n0\r\nx-sum: 7\r\n\r\n"
+        )
+        #expect(
+            rig.forwarded.hasSuffix("\r\n3\r\nABC\r\n0\r\nx-sum: 7\r\n\r\n"),
+            "\(rig.forwarded)"
+        )
     }
 }

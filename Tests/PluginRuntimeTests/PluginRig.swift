@@ -22,6 +22,10 @@ final class PluginRig {
     private let sink: Sink
     private let backend: Int32
     private var backendConnections: [Int32: [UInt8]] = [:]
+    /// What did not fit yet of the endpoint's answers.
+    private var backendOutputs: [Int32: [UInt8]] = [:]
+    /// The endpoint's connection that was answered last.
+    fileprivate var answered: Int32 = -1
     private var slots = EngineSlots()
     private var version: UInt64 = 0
 
@@ -122,6 +126,22 @@ final class PluginRig {
         return answer
     }
 
+    /// Begins an exchange whose answer goes on in pieces.
+    func begin(_ text: String, answer: String) -> PluginStream {
+        reply = Array(answer.utf8)
+        let stream = PluginStream(self)
+        stream.send(Array(text.utf8))
+        return stream
+    }
+
+    /// Lets everything that is under way arrive.
+    func settle() {
+        for _ in 0..<40 {
+            loop.turn(waitingUpTo: min(max(loop.waitMilliseconds(), 0), 1))
+            stepBackend()
+        }
+    }
+
     /// A GET with header lines.
     func get(_ path: String, _ lines: [String] = []) -> String {
         ask((["GET \(path) HTTP/1.1", "Host: h"] + lines + ["", ""]).joined(separator: "\r\n"))
@@ -147,6 +167,9 @@ final class PluginRig {
 
     private func stepBackend() {
         while let (fd, _) = network.accept(backend) { backendConnections[fd] = [] }
+        for (fd, bytes) in backendOutputs where !bytes.isEmpty {
+            backendOutputs[fd] = Array(bytes.dropFirst(network.write(fd, bytes[...])))
+        }
         for (fd, input) in backendConnections {
             guard let bytes = network.read(fd) else {
                 network.close(fd)
@@ -160,14 +183,79 @@ final class PluginRig {
             }
             backendConnections[fd] = []
             forwarded = text
+            answered = fd
             if let reply {
-                _ = network.write(fd, reply[...])
+                backendOutputs[fd] = Array(reply.dropFirst(network.write(fd, reply[...])))
                 continue
             }
             let reply = "HTTP/1.1 200 OK\r\ncontent-length: \(text.utf8.count)\r\n\r\n\(text)"
             _ = network.write(fd, Array(reply.utf8)[...])
         }
     }
+}
+
+/// One client's connection to a rig, with what came on it so far.
+final class PluginStream {
+    private let rig: PluginRig
+    private let client: Int32
+    private var received: [UInt8] = []
+    /// Whether the proxy has ended it.
+    private(set) var hasEnded = false
+    /// Whether the client reads what comes.
+    var reads = true
+
+    init(_ rig: PluginRig) {
+        self.rig = rig
+        client = rig.network.connect(to: PluginRig.entrance)
+    }
+
+    /// Sends bytes of the client.
+    func send(_ bytes: [UInt8]) {
+        var rest = bytes[...]
+        for _ in 0..<20 {
+            rest = rest.dropFirst(rig.network.write(client, rest))
+            turn()
+            if rest.isEmpty { return }
+        }
+    }
+
+    /// Sends more of the endpoint's answer.
+    func answer(_ bytes: [UInt8]) {
+        _ = rig.network.write(rig.answered, bytes[...])
+        turn()
+    }
+
+    /// Sends more of the endpoint's answer.
+    func answer(_ text: String) { answer(Array(text.utf8)) }
+
+    /// Sends a chunk of the endpoint's answer.
+    func answer(chunk bytes: [UInt8]) {
+        answer(Array("\(String(bytes.count, radix: 16))\r\n".utf8) + bytes + [13, 10])
+    }
+
+    /// Lets time pass.
+    func pass(seconds: UInt64) {
+        rig.network.advance(nanoseconds: seconds * 1_000_000_000)
+        turn()
+    }
+
+    private func turn() {
+        rig.settle()
+        while reads && !hasEnded {
+            guard let bytes = rig.network.read(client) else {
+                hasEnded = true
+                return
+            }
+            guard !bytes.isEmpty else { return }
+            received += bytes
+            rig.settle()
+        }
+    }
+
+    /// All that came.
+    var text: String { String(decoding: received, as: UTF8.self) }
+    /// The body so far, the chunks put together.
+    var body: [UInt8] { CompressorTests.split(received).body }
 }
 
 /// Short ways to say what tests are about.

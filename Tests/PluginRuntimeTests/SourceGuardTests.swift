@@ -62,6 +62,93 @@ import Testing
         #expect(rig.blocks.count == 1)
     }
 
+    /// What a client does that abuses its connection: bytes, then seconds in which it does nothing.
+    struct Abuse: CustomTestStringConvertible, Sendable {
+        var testDescription: String
+        var bytes: [UInt8]
+        var seconds: UInt64 = 0
+        /// Whether it leaves unread what comes.
+        var reads = true
+
+        static func http2(_ name: String, _ frames: [UInt8]) -> Abuse {
+            let settings: [UInt8] = [0, 0, 0, 4, 0, 0, 0, 0, 0]
+            return Abuse(
+                testDescription: name,
+                bytes: Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8) + settings + frames
+            )
+        }
+    }
+
+    private static let http2Get: [UInt8] = [0x82, 0x86, 0x84, 0x41, 1, 0x68]
+
+    private static func http2Stream(_ number: Int) -> [UInt8] {
+        let id = [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: (number * 2 + 1) >> $0) }
+        let reset = [0, 0, 4, 3, 0] + id + [0, 0, 0, 8]
+        return [0, 0, UInt8(http2Get.count), 1, 5] + id + http2Get + reset
+    }
+
+    static let abuses: [Abuse] = [
+        Abuse(
+            testDescription: "a slow head",
+            bytes: Array("GET / HTTP/1.1\r\nHo".utf8),
+            seconds: 11
+        ),
+        Abuse(
+            testDescription: "a slow body",
+            bytes: Array("POST / HTTP/1.1\r\nHost: h\r\ncontent-length: 9\r\n\r\nab".utf8),
+            seconds: 31
+        ),
+        Abuse(
+            testDescription: "a response that is not read",
+            bytes: Array("GET / HTTP/1.1\r\nHost: h\r\n\r\n".utf8),
+            seconds: 31,
+            reads: false
+        ),
+        .http2("HTTP/2: rapid reset", (0..<300).flatMap(http2Stream)),
+        .http2(
+            "HTTP/2: a flood of PING",
+            (0..<1_200).flatMap { _ in
+                [0, 0, 8, 6, 0, 0, 0, 0, 0] + [UInt8](repeating: 0, count: 8)
+            }
+        ),
+        .http2(
+            "HTTP/2: a flood of CONTINUATION",
+            [0, 0, UInt8(http2Get.count), 1, 1, 0, 0, 0, 1] + http2Get
+                + (0..<100).flatMap { _ in [0, 0, 0, 9, 0, 0, 0, 0, 1] as [UInt8] }
+        ),
+    ]
+
+    @Test(arguments: abuses)
+    func abuseEarnsABlock(abuse: Abuse) throws {
+        let rig = try rig(["offences": .integer(2)])
+        rig.install([[guardBinding(["offences": .integer(2)])]])
+        rig.reply =
+            Array("HTTP/1.1 200 OK\r\ncontent-length: 900000\r\n\r\n".utf8)
+            + [UInt8](repeating: 120, count: 900_000)
+        let streams = (0..<2).map { _ in
+            let stream = PluginStream(rig)
+            stream.reads = abuse.reads
+            return stream
+        }
+        for stream in streams { stream.send(abuse.bytes) }
+        if abuse.seconds > 0 {
+            #expect(rig.blocks.isEmpty)
+            streams[0].pass(seconds: abuse.seconds)
+        }
+        let block = try #require(rig.blocks.first)
+        #expect(rig.blocks.count == 1 && block.source == .loopbackIPv4)
+        #expect(block.owner == .plugin(name: "sourceGuard", policy: Sample.policy))
+    }
+
+    @Test(arguments: ["", "GET / HTTP/1.1\r\nHost: h\r\n\r\n"])
+    func aConnectionThatIsOnlyIdleIsNoOffence(text: String) throws {
+        let rig = try rig(["offences": .integer(1)])
+        let stream = PluginStream(rig)
+        stream.send(Array(text.utf8))
+        stream.pass(seconds: 100)
+        #expect(stream.hasEnded && rig.blocks.isEmpty)
+    }
+
     @Test(arguments: BlockRefusal.allCases)
     func aRefusedBlockIsCountedByItsReason(reason: BlockRefusal) throws {
         let rig = try rig()

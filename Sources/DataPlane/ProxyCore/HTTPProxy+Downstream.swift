@@ -21,6 +21,10 @@ package struct PortConfiguration: Sendable {
 
 /// Clients: accepting, receiving, closing.
 extension HTTPProxy {
+    /// A body that says its length brings as many bytes, as a power of two, within each time for a
+    /// body: 1 KiB.
+    private static let bodyPaceShift: UInt64 = 10
+
     /// Takes over a client's socket.
     ///
     /// - Parameters:
@@ -328,6 +332,15 @@ extension HTTPProxy {
         }
     }
 
+    /// Whether so many bytes more prolong the time for a body. One that says its length must come at
+    /// a pace: a dribble prolongs nothing until it has come to a whole KiB.
+    @inline(__always)
+    func isProgress(_ exchange: ExchangeHandle, _ byteCount: Int) -> Bool {
+        guard case .length = exchanges[exchange].head.framing else { return true }
+        let before = exchanges[exchange].bytesReceived
+        return (before ^ (before &+ UInt64(byteCount))) >> HTTPProxy.bodyPaceShift > 0
+    }
+
     /// Takes bytes of the body of the request in hand.
     private func processBody(_ handle: ConnectionHandle, _ start: Int, _ end: Int) -> Int {
         let exchange = connections[handle].exchange
@@ -340,7 +353,7 @@ extension HTTPProxy {
         switch connections[handle].body.next(bytes) {
         case .data(let skipped, let byteCount):
             let data = bytes.extracting(skipped..<(skipped + byteCount))
-            setDeadline(handle, bodyTime(handle))
+            if isProgress(exchange, byteCount) { setDeadline(handle, bodyTime(handle)) }
             forwardRequestBody(exchange, data)
             if connections.contains(handle), connections[handle].body.isComplete {
                 requestEnded(exchange)
@@ -405,6 +418,8 @@ extension HTTPProxy {
         }
         if connections[handle].flags.contains(.tls) { closeTLS(handle) }
         loop.network.endSending(connections[handle].fd)
+        connections[handle].input.clear(pool)
+        connections[handle].headEnd = HeadEndSearch()
         connections[handle].flags.insert(.discards)
         connections[handle].flags.subtract([.readPaused, .closesWhenSent])
         setDeadline(handle, timeouts.discard)
@@ -431,6 +446,7 @@ extension HTTPProxy {
         let exchange = connections[handle].exchange
         if isBlocked(handle) {
             counters.count(.sendTimeouts)
+            noteProtocolAbuse(handle)
             downstreamFailed(handle)
         } else if connections[handle].flags.contains(.awaitsProxyHeader) {
             proxyHeaderTimedOut(handle)
@@ -443,6 +459,7 @@ extension HTTPProxy {
             http2TimedOut(handle)
         } else if exchanges.contains(exchange) {
             counters.count(.bodyTimeouts)
+            noteProtocolAbuse(handle)
             fail(exchange, status: 408, .downstreamTimeout)
         } else if connections[handle].input.isEmpty && connections[handle].exchangeCount > 0 {
             counters.count(.idleTimeouts)
@@ -458,6 +475,7 @@ extension HTTPProxy {
             close(handle)
             return
         }
+        noteProtocolAbuse(handle)
         writeBareReply(handle, status: 408)
         logRefusal(handle, status: 408)
         finishGathering()

@@ -250,6 +250,7 @@ extension HTTPProxy {
                 cutStream(row.exchange, .enhanceYourCalm)
             } else if owesBody(exchange) && idle >= bodyTime {
                 counters.count(.bodyTimeouts)
+                noteProtocolAbuse(handle)
                 fail(row.exchange, status: 408, .downstreamTimeout)
             } else if monotonicSecond &- row.progressSecond >= connection.streamIdleSeconds {
                 counters.count(.streamIdleTimeouts)

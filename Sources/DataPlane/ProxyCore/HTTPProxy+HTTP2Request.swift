@@ -119,8 +119,10 @@ extension HTTPProxy: HTTP2SessionOwner {
             session.consume(stream: stream, bytes.byteCount)
             return
         }
-        connection.streams[slot].progressSecond = monotonicSecond
         let exchange = connection.streams[slot].exchange
+        if isProgress(exchange, bytes.byteCount) {
+            connection.streams[slot].progressSecond = monotonicSecond
+        }
         exchanges[exchange].unconsumedByteCount += bytes.byteCount
         if exchanges[exchange].flags.contains(.tunnel) { touchTunnel(exchange) }
         forwardRequestBody(exchange, bytes)

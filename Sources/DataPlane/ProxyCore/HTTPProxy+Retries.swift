@@ -219,7 +219,8 @@ extension HTTPProxy {
 
     // MARK: The body
 
-    /// Keeps a piece of a request's body that is being sent.
+    /// Keeps a piece of a request's body that is being sent, while half of the buffers are free: who
+    /// has nothing to repeat is not to run out of them.
     @inline(never)
     func keepBody(_ exchange: ExchangeHandle, _ bytes: RawSpan) {
         let annex = exchanges[exchange].annex
@@ -230,7 +231,8 @@ extension HTTPProxy {
             return
         }
         let byteCount = annexes[annex].tries.body.byteCount + bytes.byteCount
-        if byteCount <= limits.retryBodyByteLimit {
+        let hasRoom = pool.usedCount <= limits.bufferBlockMax / 2
+        if byteCount <= limits.retryBodyByteLimit && hasRoom {
             if annexes[annex].tries.body.append(bytes, pool) { return }
             counters.count(.bufferLimitHits)
         } else {

@@ -222,9 +222,12 @@ extension HTTPProxy {
         tlsSession(handle)?.speaksHTTP2 ?? false
     }
 
-    /// A client's handshake takes too long.
+    /// A client's handshake takes too long: an offence of who has begun one.
     func handshakeTimedOut(_ handle: ConnectionHandle) {
         counters.count(.handshakeTimeouts)
+        if tlsSession(handle) != nil || greetings[handle.index] != nil {
+            noteProtocolAbuse(handle)
+        }
         close(handle)
     }
 

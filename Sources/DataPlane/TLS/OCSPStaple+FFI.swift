@@ -4,6 +4,11 @@ import LinuxSystem
 /// What a certificate's authority says of it (RFC 6960), as a server staples it to its handshakes
 /// (RFC 6066 section 8).
 struct OCSPStaple: Sendable {
+    /// How far a response's time may lie ahead: clocks differ.
+    private static let aheadSecondsMax: Int64 = 300
+    /// status_request in a certificate's TLS feature extension (RFC 7633 section 4), DER.
+    private static let statusRequest: [UInt8] = [0x02, 0x01, 0x05]
+
     /// What the authority says.
     enum Verdict: Sendable {
         case good
@@ -19,15 +24,23 @@ struct OCSPStaple: Sendable {
     /// The wall clock's nanoseconds from which on it is stale.
     let endNanoseconds: UInt64
 
-    /// Whether it may still be shown.
-    var isFresh: Bool { Clock.wallNanoseconds() < endNanoseconds }
-    /// Whether it lets a handshake that needs one go on.
+    /// Whether it says that the certificate is good, and still may be believed: no other is shown.
     var isGood: Bool { isFresh && verdict == .good }
+    private var isFresh: Bool { Clock.wallNanoseconds() < endNanoseconds }
+
+    /// Why it is not shown; `nil` where it is.
+    var fault: String? {
+        switch verdict {
+        case .revoked: "OCSP response: the certificate is revoked"
+        case .unknown: "OCSP response: its authority does not know the certificate"
+        case .good: isFresh ? nil : "OCSP response: its time has passed"
+        }
+    }
 
     /// Reads a response about one of some certificates.
     ///
-    /// - Throws: what is wrong: not a response, no success, about another certificate, signed by
-    ///   somebody else.
+    /// - Throws: what is wrong: not a response, no success, about another certificate or one of
+    ///   another authority, signed by somebody else, not in force yet.
     init(_ response: [UInt8], of materials: [LoadedMaterial]) throws(TLSError) {
         self.response = response
         let parsed = unsafe response.withUnsafeBufferPointer { buffer in
@@ -44,22 +57,28 @@ struct OCSPStaple: Sendable {
         else { throw TLSError("OCSP response: expected a successful one, found an error") }
         defer { unsafe OCSP_BASICRESP_free(basic) }
         for material in materials {
-            guard let single = unsafe OCSPStaple.single(basic, about: material.leaf) else {
-                continue
-            }
+            guard let single = unsafe OCSPStaple.single(basic, about: material) else { continue }
             if let issuer = unsafe material.issuer, unsafe !OCSPStaple.isSigned(basic, by: issuer) {
                 throw TLSError("OCSP response: is not signed by the certificate's authority")
             }
             serial = unsafe OCSPStaple.serial(of: material.leaf)
             var reason: Int32 = 0
+            var start: UnsafeMutablePointer<ASN1_GENERALIZEDTIME>?
             var end: UnsafeMutablePointer<ASN1_GENERALIZEDTIME>?
-            let status = unsafe OCSP_single_get0_status(single, &reason, nil, nil, &end)
+            let status = unsafe OCSP_single_get0_status(single, &reason, nil, &start, &end)
             switch status {
             case V_OCSP_CERTSTATUS_GOOD: verdict = .good
             case V_OCSP_CERTSTATUS_REVOKED: verdict = .revoked
             default: verdict = .unknown
             }
-            endNanoseconds = unsafe OCSPStaple.nanoseconds(until: end)
+            let ahead = unsafe OCSPStaple.seconds(until: start) ?? 0
+            guard ahead <= OCSPStaple.aheadSecondsMax else {
+                throw TLSError("OCSP response: begins in \(ahead) seconds")
+            }
+            // A response without end is stale a day from now.
+            let left = unsafe end == nil ? 86_400 : OCSPStaple.seconds(until: end) ?? 0
+            endNanoseconds =
+                left <= 0 ? 0 : Clock.wallNanoseconds() + UInt64(left) * 1_000_000_000
             return
         }
         throw TLSError("OCSP response: is about none of the listener's certificates")
@@ -67,27 +86,57 @@ struct OCSPStaple: Sendable {
 
     /// A certificate's serial number.
     static func serial(of certificate: OpaquePointer) -> [UInt8] {
-        guard let number = unsafe X509_get0_serialNumber(certificate),
-            let start = unsafe ASN1_STRING_get0_data(number)
-        else { return [] }
-        let count = Int(unsafe ASN1_STRING_length(number))
-        return unsafe Array(UnsafeBufferPointer(start: start, count: count))
+        guard let number = unsafe X509_get0_serialNumber(certificate) else { return [] }
+        return unsafe bytes(number)
     }
 
-    private static func single(_ basic: OpaquePointer, about leaf: OpaquePointer) -> OpaquePointer?
-    {
+    /// Whether a certificate says that it is not to be served without a response (RFC 7633).
+    static func isDemanded(by certificate: OpaquePointer) -> Bool {
+        let place = unsafe X509_get_ext_by_NID(certificate, NID_tlsfeature, -1)
+        guard place >= 0, let found = unsafe X509_get_ext(certificate, place),
+            let content = unsafe X509_EXTENSION_get_data(found)
+        else { return false }
+        return unsafe bytes(content).firstRange(of: statusRequest) != nil
+    }
+
+    /// What a response says about a certificate: its serial number and its authority must be named.
+    private static func single(
+        _ basic: OpaquePointer,
+        about material: LoadedMaterial
+    ) -> OpaquePointer? {
         let count = unsafe OCSP_resp_count(basic)
         for index in 0..<count {
             guard let single = unsafe OCSP_resp_get0(basic, index) else { continue }
+            var issuer: UnsafeMutablePointer<ASN1_OCTET_STRING>?
+            var digest: OpaquePointer?
+            var key: UnsafeMutablePointer<ASN1_OCTET_STRING>?
             var number: UnsafeMutablePointer<ASN1_INTEGER>?
-            guard unsafe copenssl_serial(single, &number) == 1 else { continue }
-            if let number = unsafe number,
-                unsafe ASN1_INTEGER_cmp(number, X509_get0_serialNumber(leaf)) == 0
-            {
-                return unsafe single
-            }
+            guard unsafe copenssl_single_id(single, &issuer, &digest, &key, &number) == 1,
+                let issuer = unsafe issuer, let digest = unsafe digest,
+                let number = unsafe number,
+                unsafe ASN1_INTEGER_cmp(number, X509_get0_serialNumber(material.leaf)) == 0,
+                unsafe bytes(issuer) == issuerHash(of: material.leaf, digest)
+            else { continue }
+            return unsafe single
         }
         return nil
+    }
+
+    /// The digest of the name of a certificate's authority.
+    private static func issuerHash(of leaf: OpaquePointer, _ digest: OpaquePointer) -> [UInt8]? {
+        guard let name = unsafe X509_get_issuer_name(leaf),
+            let method = unsafe copenssl_digest(digest)
+        else { return nil }
+        var hash = [UInt8](repeating: 0, count: Int(EVP_MAX_MD_SIZE))
+        var count: UInt32 = 0
+        guard unsafe X509_NAME_digest(name, method, &hash, &count) == 1 else { return nil }
+        return Array(hash.prefix(Int(count)))
+    }
+
+    private static func bytes(_ string: UnsafePointer<ASN1_STRING>) -> [UInt8] {
+        guard let start = unsafe ASN1_STRING_get0_data(string) else { return [] }
+        let count = Int(unsafe ASN1_STRING_length(string))
+        return unsafe Array(UnsafeBufferPointer(start: start, count: count))
     }
 
     private static func isSigned(_ basic: OpaquePointer, by issuer: OpaquePointer) -> Bool {
@@ -103,17 +152,13 @@ struct OCSPStaple: Sendable {
         return isSigned
     }
 
-    /// The wall clock's nanoseconds at a time; a response without end is stale a day from now.
-    private static func nanoseconds(
+    /// From now; `nil` for what is no time.
+    private static func seconds(
         until time: UnsafeMutablePointer<ASN1_GENERALIZEDTIME>?
-    ) -> UInt64 {
-        var days: Int32 = 1
+    ) -> Int64? {
+        var days: Int32 = 0
         var seconds: Int32 = 0
-        if let time = unsafe time {
-            guard unsafe ASN1_TIME_diff(&days, &seconds, nil, time) == 1 else { return 0 }
-        }
-        let left = Int64(days) * 86_400 + Int64(seconds)
-        guard left > 0 else { return 0 }
-        return Clock.wallNanoseconds() + UInt64(left) * 1_000_000_000
+        guard unsafe ASN1_TIME_diff(&days, &seconds, nil, time) == 1 else { return nil }
+        return Int64(days) * 86_400 + Int64(seconds)
     }
 }

@@ -39,12 +39,7 @@ extension TLSContext {
             throw TLSError("OpenSSL could not make a server context: \(lastError())")
         }
         let ring = keys ?? TLSTicketKeys(lifetime: settings.ticketKeyLifetime)
-        let state = TLSServerState(
-            configuration,
-            ring,
-            staple,
-            hostNames: materials.flatMap(\.names)
-        )
+        let state = TLSServerState(configuration, ring, staple, materials: materials)
         let context = unsafe TLSContext(
             pointer,
             server: state,

@@ -114,7 +114,7 @@ package struct TLSHostCompiler: Sendable {
         }
         for (place, made) in contexts {
             guard let staple = made.context.server?.staple, staple.endNanoseconds <= now,
-                staple.verdict != .revoked
+                staple.verdict == .good
             else { continue }
             overdue.listeners[place.listener] = "OCSP response: its time has passed"
         }
@@ -250,15 +250,18 @@ package struct TLSHostCompiler: Sendable {
         }
     }
 
-    /// A response that speaks against its certificate is told of, whether or not it is required.
+    /// A response that is not stapled is told of, whether or not it is required.
     private func noteStaple(
         _ context: TLSContext,
         _ listener: TLSListener,
         _ outcome: inout Outcome
     ) {
-        guard let staple = context.server?.staple else { return }
-        if staple.verdict == .revoked {
-            outcome.listenerFaults[listener.name] = "OCSP response: the certificate is revoked"
+        guard let server = context.server else { return }
+        if let fault = server.staple?.fault {
+            outcome.listenerFaults[listener.name] = fault
+        } else if server.staple == nil && server.hasStapleDemand {
+            outcome.listenerFaults[listener.name] =
+                "OCSP response: expected one, since the certificate must be stapled (RFC 7633)"
         }
     }
 }

@@ -24,14 +24,17 @@ final class TLSServerState: Sendable {
     let staple: OCSPStaple?
     /// Whether a handshake fails where there is nothing good to staple.
     let requiresStaple: Bool
+    /// Whether one of its certificates says that it is not to be served without a response.
+    let hasStapleDemand: Bool
 
     init(
         _ configuration: TLSServerConfiguration,
         _ keys: TLSTicketKeys?,
         _ staple: OCSPStaple?,
-        hostNames: [HostPattern]
+        materials: [LoadedMaterial]
     ) {
-        self.hostNames = hostNames
+        hostNames = materials.flatMap(\.names)
+        hasStapleDemand = materials.contains { unsafe OCSPStaple.isDemanded(by: $0.leaf) }
         let settings = configuration.settings
         protocols = configuration.protocols
         requiresProtocol = !settings.alpn.isEmpty
@@ -64,7 +67,7 @@ final class TLSServerState: Sendable {
         if clientCertificate != .none {
             unsafe SSL_CTX_set_cert_verify_callback(context, tlsVerifyClient, argument)
         }
-        if staple != nil || requiresStaple {
+        if staple != nil || requiresStaple || hasStapleDemand {
             unsafe copenssl_set_status_callback(context, tlsStaple, argument)
         }
     }
@@ -174,15 +177,16 @@ private func tlsVerifyClient(
     return 1
 }
 
-/// `SSL_CTX_set_tlsext_status_cb`: staples, where the response is good enough.
+/// `SSL_CTX_set_tlsext_status_cb`: staples, where the response says that the certificate is good.
 private func tlsStaple(_ session: OpaquePointer?, _ argument: UnsafeMutableRawPointer?) -> Int32 {
-    guard let session = unsafe session, let state = unsafe TLSServerState.of(argument) else {
-        return SSL_TLSEXT_ERR_ALERT_FATAL
-    }
-    guard let staple = state.staple, staple.isFresh, let leaf = unsafe SSL_get_certificate(session),
+    guard let session = unsafe session, let state = unsafe TLSServerState.of(argument),
+        let leaf = unsafe SSL_get_certificate(session)
+    else { return SSL_TLSEXT_ERR_ALERT_FATAL }
+    guard let staple = state.staple, staple.isGood,
         unsafe OCSPStaple.serial(of: leaf) == staple.serial
     else {
-        return state.requiresStaple ? SSL_TLSEXT_ERR_ALERT_FATAL : SSL_TLSEXT_ERR_NOACK
+        let isNeeded = unsafe state.requiresStaple || OCSPStaple.isDemanded(by: leaf)
+        return isNeeded ? SSL_TLSEXT_ERR_ALERT_FATAL : SSL_TLSEXT_ERR_NOACK
     }
     let count = staple.response.count
     guard let copy = unsafe CRYPTO_malloc(count, "", 0) else { return SSL_TLSEXT_ERR_ALERT_FATAL }

@@ -1,3 +1,4 @@
+import MeshModel
 import TestSupport
 
 @testable import DataPlane
@@ -8,7 +9,8 @@ enum ConformanceTransport: String, CaseIterable, Sendable {
     case tls
 }
 
-/// A raw client of HTTP/2 on real sockets, in cleartext or over TLS with ALPN.
+/// A raw client on real sockets, in cleartext or over TLS with ALPN; of HTTP/2 unless it offers
+/// another protocol.
 final class ConformancePeer {
     let rig: SocketRig
     let fd: Int32
@@ -18,7 +20,11 @@ final class ConformancePeer {
     private var hasEnded = false
 
     /// Connects, and completes the handshake.
-    init?(_ rig: SocketRig, _ transport: ConformanceTransport) throws {
+    init?(
+        _ rig: SocketRig,
+        _ transport: ConformanceTransport,
+        offering name: String = "h2"
+    ) throws {
         self.rig = rig
         guard transport == .tls else {
             tls = nil
@@ -26,7 +32,7 @@ final class ConformancePeer {
             return
         }
         let context = try TLSContext.client(authoritiesPEM: Array(TLSFixtures.authority.utf8))
-        context.offer(["h2"])
+        context.offer([name])
         guard let client = TLSClient(context, serverName: "first.example", isAddress: false) else {
             return nil
         }
@@ -39,15 +45,18 @@ final class ConformancePeer {
     static func rig(
         _ transport: ConformanceTransport,
         limits: EngineLimits = EngineLimits(),
+        settings: ListenerSettings = ListenerSettings(),
         listener: Filter? = nil
     ) throws -> SocketRig {
-        guard transport == .tls else { return try SocketRig(limits: limits, listener: listener) }
+        guard transport == .tls else {
+            return try SocketRig(limits: limits, settings: settings, listener: listener)
+        }
         let context = try TLSContext.server(
             chainPEM: Array(TLSFixtures.firstChain.utf8),
             keyPEM: Array(TLSFixtures.firstKey.utf8)
         )
         let hosts = TLSHostTable([(.any, context)])
-        return try SocketRig(limits: limits, tls: hosts, listener: listener)
+        return try SocketRig(limits: limits, tls: hosts, settings: settings, listener: listener)
     }
 
     /// Sends bytes of HTTP/2.
@@ -89,6 +98,16 @@ final class ConformancePeer {
         }
         hasEnded = hasEnded || rig.ended.contains(fd)
     }
+
+    /// What came, of HTTP/1.
+    var text: String { String(decoding: plain, as: UTF8.self) }
+    /// The status line's code, of HTTP/1.
+    var statusCode: String { String(text.dropFirst(9).prefix(3)) }
+    /// Forgets what came.
+    func forget() { plain = [] }
+
+    /// Takes what came, without waiting for it.
+    func look() { receive() }
 
     /// What came.
     var frames: [HTTP2Frames.Frame] { HTTP2Frames.parse(plain) }

@@ -172,6 +172,19 @@ import Testing
         #expect(rig.proxy.counters[.bodyTimeouts] == 1)
     }
 
+    @Test func aBodyOfAnnouncedLengthThatDribblesIsAnswered408() throws {
+        let rig = try EngineRig()
+        let client = HTTP2Client(rig)
+        client.post(1, [("content-length", "9000")])
+        client.send(HTTP2Frames.data(1, String(repeating: "a", count: 1_100), ends: false))
+        for _ in 0..<3 {
+            rig.pass(seconds: 12)
+            client.send(HTTP2Frames.data(1, "a", ends: false))
+        }
+        #expect(client.messages[1]?.status == "408")
+        #expect(rig.proxy.counters[.bodyTimeouts] == 1)
+    }
+
     @Test func aListenersStreamIdleTimeEndsStreamsOnWhichNothingMoves() throws {
         let rig = try rig { $0.timeouts.streamIdle = .seconds(20) }
         let client = HTTP2Client(rig)

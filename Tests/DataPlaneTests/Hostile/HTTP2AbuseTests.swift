@@ -50,15 +50,6 @@ import Testing
         }
     }
 
-    /// Notes what is reported to the listener's filters.
-    private final class Reports: Filter {
-        private(set) var count = 0
-
-        init() { super.init(name: "reports", phases: []) }
-
-        override func protocolAbuse(_ context: FilterContext) { count += 1 }
-    }
-
     private typealias F = HTTP2Frames
     private static let bombStart: [UInt8] =
         Wire.get + [0x40, 1, 0x78, 0x7f, 0xa1, 0x1e] + [UInt8](repeating: 0x61, count: 4_000)
@@ -131,7 +122,7 @@ import Testing
         transport: ConformanceTransport,
         attack: Attack
     ) throws {
-        let reports = Reports()
+        let reports = AbuseReports()
         let rig = try ConformancePeer.rig(transport, listener: reports)
         rig.answer = answer
         let honest = try #require(try ConformancePeer(rig, transport))
@@ -161,7 +152,7 @@ import Testing
     func anAttackerThatReadsNothingQueuesNoMoreThanItsBudget(
         transport: ConformanceTransport
     ) throws {
-        let reports = Reports()
+        let reports = AbuseReports()
         let rig = try ConformancePeer.rig(transport, listener: reports)
         rig.answer = answer
         let honest = try #require(try ConformancePeer(rig, transport))

@@ -130,47 +130,62 @@ import Testing
         ),
     ]
 
-    private func expectHonestPeerServed(_ rig: SocketRig, _ fd: Int32, _ path: String) {
-        rig.send(fd, Array("GET /\(path) HTTP/1.1\r\nHost: h\r\n\r\n".utf8))
-        #expect(rig.run { rig.text(fd).hasSuffix("\r\n\r\nok") })
-        #expect(rig.status(fd) == "200")
-        #expect(!rig.ended.contains(fd))
-        _ = rig.take(fd)
+    private func expectHonestPeerServed(_ peer: ConformancePeer, _ path: String) {
+        peer.send(Array("GET /\(path) HTTP/1.1\r\nHost: h\r\n\r\n".utf8))
+        #expect(peer.run { peer.text.hasSuffix("\r\n\r\nok") })
+        #expect(peer.statusCode == "200")
+        #expect(!peer.isClosed)
+        peer.forget()
     }
 
-    @Test(arguments: heads)
-    func aHeadThatCouldBeReadInTwoWaysIsRefusedAndTheConnectionClosed(hostile: Case) throws {
-        let rig = try SocketRig()
-        let honest = try rig.connect(sending: "")
-        expectHonestPeerServed(rig, honest, "before")
-        let client = try rig.connect(sending: hostile.text)
-        #expect(rig.run { rig.ended.contains(client) }, "the connection is closed")
-        #expect(rig.status(client) == hostile.status)
-        #expect(rig.text(client).contains("\r\nconnection: close\r\n"))
-        #expect(rig.text(client).components(of: "HTTP/1.1 ") == 1, "one answer")
+    private func peer(
+        _ rig: SocketRig,
+        _ transport: ConformanceTransport
+    ) throws -> ConformancePeer {
+        try #require(try ConformancePeer(rig, transport, offering: "http/1.1"))
+    }
+
+    @Test(arguments: ConformanceTransport.allCases, heads)
+    func aHeadThatCouldBeReadInTwoWaysIsRefusedAndTheConnectionClosed(
+        transport: ConformanceTransport,
+        hostile: Case
+    ) throws {
+        let rig = try ConformancePeer.rig(transport)
+        let honest = try peer(rig, transport)
+        expectHonestPeerServed(honest, "before")
+        let client = try peer(rig, transport)
+        client.send(Array(hostile.text.utf8))
+        #expect(client.run { client.isClosed }, "the connection is closed")
+        #expect(client.statusCode == hostile.status)
+        #expect(client.text.contains("\r\nconnection: close\r\n"))
+        #expect(client.text.components(of: "HTTP/1.1 ") == 1, "one answer")
         #expect(rig.proxy.counters[.protocolErrors] == 1)
         #expect(rig.proxy.counters[.responses4xx] + rig.proxy.counters[.responses5xx] == 1)
         #expect(rig.heads.count == 1, "its endpoint sees nothing")
-        expectHonestPeerServed(rig, honest, "after")
+        expectHonestPeerServed(honest, "after")
     }
 
-    @Test(arguments: bodies)
-    func aBodyWhoseFramingBreaksIsRefusedAndNotCompleted(hostile: Case) throws {
-        let rig = try SocketRig()
-        let honest = try rig.connect(sending: "")
-        expectHonestPeerServed(rig, honest, "before")
+    @Test(arguments: ConformanceTransport.allCases, bodies)
+    func aBodyWhoseFramingBreaksIsRefusedAndNotCompleted(
+        transport: ConformanceTransport,
+        hostile: Case
+    ) throws {
+        let rig = try ConformancePeer.rig(transport)
+        let honest = try peer(rig, transport)
+        expectHonestPeerServed(honest, "before")
         rig.answer = {
             $0.contains("/evil") ? nil : "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
         }
-        let client = try rig.connect(sending: hostile.text)
-        #expect(rig.run { rig.ended.contains(client) }, "the connection is closed")
-        #expect(rig.status(client) == hostile.status)
-        #expect(rig.text(client).contains("\r\nconnection: close\r\n"))
+        let client = try peer(rig, transport)
+        client.send(Array(hostile.text.utf8))
+        #expect(client.run { client.isClosed }, "the connection is closed")
+        #expect(client.statusCode == hostile.status)
+        #expect(client.text.contains("\r\nconnection: close\r\n"))
         #expect(rig.proxy.counters[.protocolErrors] == 1)
         #expect(rig.run { rig.ended.contains(rig.upstreams[0]) }, "its endpoint is let go of")
         #expect(!rig.text(rig.upstreams[0]).hasSuffix("0\r\n\r\n"), "and sees no whole request")
         #expect(rig.heads.count == 1)
-        expectHonestPeerServed(rig, honest, "after")
+        expectHonestPeerServed(honest, "after")
     }
 
     @Test func aTargetsOwnAuthorityCountsAndTheOtherIsNotPassedOn() throws {

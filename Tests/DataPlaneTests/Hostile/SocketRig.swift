@@ -22,6 +22,8 @@ final class SocketRig {
     private(set) var upstreams: [Int32] = []
     /// Peers that are not read for now.
     var unread: Set<Int32> = []
+    /// Whether the endpoint goes on reading a connection, by what it has received.
+    var readsUpstream: ((String) -> Bool)?
     /// Peers whose connection the proxy has ended or reset.
     private(set) var ended: Set<Int32> = []
     /// What the endpoint answers to a request's head; nothing until it is set.
@@ -174,7 +176,10 @@ final class SocketRig {
             upstreams.append(fd)
             inputs[fd] = []
         }
-        for fd in inputs.keys where !ended.contains(fd) && !unread.contains(fd) { receive(fd) }
+        for fd in inputs.keys where !ended.contains(fd) && !unread.contains(fd) {
+            if let readsUpstream, upstreams.contains(fd), !readsUpstream(text(fd)) { continue }
+            receive(fd)
+        }
         for fd in upstreams where !ended.contains(fd) { serve(fd) }
     }
 

@@ -102,12 +102,7 @@ import Testing
         let shop = try TLSWorkshop()
         let day: UInt64 = 86_400_000_000_000
         let certificate = shop.issue("a", "DNS:a.example")
-        Command.run(
-            ": > \(shop.path("index")); openssl ocsp -index \(shop.path("index")) -CA \(shop.path("ca.crt")) -rsigner \(shop.path("ca.crt")) "
-                + "-rkey \(shop.path("ca.key")) -issuer \(shop.path("ca.crt")) "
-                + "-cert \(shop.path("a.crt")) -ndays 7 -respout \(shop.path("staple"))"
-        )
-        let staple = shop.bytes("staple")
+        let staple = try shop.response(about: "a")
         try #require(!staple.isEmpty)
         var compiler = TLSHostCompiler()
         let outcome = compiler.compile([

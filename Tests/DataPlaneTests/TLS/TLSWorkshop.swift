@@ -13,7 +13,7 @@ final class TLSWorkshop {
     init() throws {
         directory = "/tmp/\(Command.uniqueName("mt-tls-"))"
         try #require(Command.run("mkdir -p \(directory)").status == 0)
-        selfSigned("ca", "/CN=authority", "-addext basicConstraints=critical,CA:TRUE")
+        authority("ca", "/CN=authority")
     }
 
     deinit { Command.run("rm -rf \(directory)") }
@@ -24,10 +24,12 @@ final class TLSWorkshop {
         (try? FileSystem.read(path(file))) ?? []
     }
 
-    private func selfSigned(_ name: String, _ subject: String, _ more: String) {
+    /// Makes an authority of its own: `NAME.crt`, `NAME.key`.
+    func authority(_ name: String, _ subject: String) {
         Command.run(
             "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 "
-                + "-keyout \(path(name)).key -out \(path(name)).crt -subj \(subject) \(more)"
+                + "-keyout \(path(name)).key -out \(path(name)).crt -subj \(subject) "
+                + "-addext basicConstraints=critical,CA:TRUE"
         )
     }
 
@@ -37,16 +39,19 @@ final class TLSWorkshop {
     ///   - names: as OpenSSL writes them: `DNS:a.example`.
     ///   - key: what `-newkey` takes.
     ///   - more: of `openssl x509`.
+    ///   - extensions: besides the names, as OpenSSL writes them.
     @discardableResult
     func issue(
         _ name: String,
         _ names: String,
         key: String = "ec -pkeyopt ec_paramgen_curve:prime256v1",
         more: String = "-days 30",
-        by authority: String = "ca"
+        by authority: String = "ca",
+        extensions: [String] = []
     ) -> Certificate {
         let base = path(name)
-        Command.run("echo subjectAltName=\(names) > \(base).ext")
+        let lines = ["subjectAltName=\(names)"] + extensions
+        Command.run("printf '%s\\n' \(lines.joined(separator: " ")) > \(base).ext")
         Command.run(
             "openssl req -new -newkey \(key) -nodes -keyout \(base).key -out \(base).csr "
                 + "-subj /O=Shop/CN=\(name)"

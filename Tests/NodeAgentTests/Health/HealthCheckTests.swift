@@ -49,57 +49,16 @@ import Testing
         server.wait_for_termination()
         """
 
-    private static func objects(_ port: UInt16, _ backends: [String], _ check: String) -> String {
-        let slices = backends.enumerated().map { index, backend in
-            """
-            ---
-            apiVersion: discovery.k8s.io/v1
-            kind: EndpointSlice
-            metadata:
-              name: here-\(index)
-              namespace: shop
-              labels: { kubernetes.io/service-name: here }
-            addressType: IPv4
-            ports: [{ port: \(backend) }]
-            endpoints: [{ addresses: [127.0.0.1] }]
-
-            """
-        }
-        return """
-            apiVersion: gateway.networking.k8s.io/v1
-            kind: GatewayClass
-            metadata: { name: martlet }
-            spec: { controllerName: martlet.mesh/node-agent }
-            ---
-            apiVersion: gateway.networking.k8s.io/v1
-            kind: Gateway
-            metadata: { name: edge, namespace: shop }
-            spec:
-              gatewayClassName: martlet
-              addresses: [{ value: 127.0.0.1 }]
-              listeners: [{ name: web, port: \(port), protocol: HTTP }]
-            ---
-            apiVersion: v1
-            kind: Service
-            metadata: { name: here, namespace: shop }
-            spec: { clusterIP: 10.96.0.9, ports: [{ port: 80 }] }
-            ---
-            apiVersion: gateway.networking.k8s.io/v1
-            kind: HTTPRoute
-            metadata: { name: all, namespace: shop }
-            spec:
-              parentRefs: [{ name: edge }]
-              rules: [{ backendRefs: [{ name: here, port: 80 }] }]
-            ---
-            apiVersion: martlet.mesh/v1alpha1
-            kind: BackendPolicy
-            metadata: { name: here, namespace: shop }
-            spec:
-              targetRefs: [{ name: here }]
-              balancing: { panicPercent: 0 }
-              healthCheck: { \(check), interval: 100ms, timeout: 2s, unhealthyCount: 2 }
-
-            """ + slices.joined()
+    private static func policy(_ check: String) -> String {
+        """
+        apiVersion: martlet.mesh/v1alpha1
+        kind: BackendPolicy
+        metadata: { name: here, namespace: shop }
+        spec:
+          targetRefs: [{ name: here }]
+          balancing: { panicPercent: 0 }
+          healthCheck: { \(check), interval: 100ms, timeout: 2s, unhealthyCount: 2 }
+        """
     }
 
     /// Runs an agent before servers of a script.
@@ -110,7 +69,6 @@ import Testing
         _ body: (AgentProcess, UInt16) throws -> Void
     ) throws {
         let agent = try AgentProcess()
-        defer { agent.remove() }
         let folder = agent.directory
         try agent.write("servers.py", script)
         for name in ["a", "b"] { try agent.write(name, "") }
@@ -119,24 +77,9 @@ import Testing
         defer { _ = Command.run("kill -9 \(servers)") }
         let port = { (name: String) in (try? FileSystem.readText("\(folder)/port-\(name)")) ?? "" }
         #expect(agent.waits { names.allSatisfy { !port($0).isEmpty } })
-        let free = try Socket.listen(on: SocketAddress(.loopbackIPv4, 0))
-        let entry = try Socket.localAddress(of: free.rawValue).port
-        try free.close()
-        let text = Self.objects(entry, names.map(port), check)
-        try agent.write("manifests/all.yaml", text)
-        let pid = try #require(
-            try agent.start(
-                """
-                node: { name: \(agent.node), addresses: [127.0.0.1] }
-                sources: { manifests: manifests }
-                workers: 2
-                capture: { enabled: false }
-                status: { listen: "127.0.0.1:0" }
-                """
-            )
-        )
-        defer { _ = agent.stop(pid) }
-        try body(agent, entry)
+        var plan = EdgeRig.Plan(backends: names.compactMap { UInt16(port($0)) })
+        plan.objects = Self.policy(check)
+        try EdgeRig.run(plan, in: agent) { try body(agent, $0.port) }
     }
 
     /// Whether each endpoint is healthy at `/config`, unchecked ones left out.
