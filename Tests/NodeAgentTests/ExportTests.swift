@@ -104,7 +104,6 @@ import Testing
     @Test(arguments: [true, false])
     func aCollectorBehindTLSIsVerifiedAndHasTheLastLines(isKnown: Bool) throws {
         let agent = try AgentProcess()
-        defer { agent.remove() }
         let authority = TestAuthority(in: agent.directory, name: "authority")
         let other = TestAuthority(in: agent.directory, name: "other")
         let leaf = try authority.issue("leaf", alternativeNames: "IP:127.0.0.1")
@@ -117,28 +116,21 @@ import Testing
         defer { _ = Command.run("kill -9 \(peer)") }
         #expect(agent.waits { (try? FileSystem.readText(portPath))?.isEmpty == false })
         let collector = try FileSystem.readText(portPath)
-        let probe = try Socket.listen(on: SocketAddress(.loopbackIPv4, 0))
-        let port = try Socket.localAddress(of: probe.rawValue).port
-        _ = consume probe
-        try agent.write("manifests/all.yaml", manifests(port, "1"))
-        let configuration = """
-            node: { name: \(agent.node), addresses: [127.0.0.1] }
-            sources: { manifests: manifests }
-            workers: 1
-            capture: { enabled: false }
+        var plan = EdgeRig.Plan(backends: [1], workers: 1)
+        plan.configuration = """
             ingress:
-              accessLog: "\(agent.directory)/access.log"
+              accessLog: "@DIRECTORY@/access.log"
               accessLogCollector: "https://127.0.0.1:\(collector)"
             export: { authorities: "\((isKnown ? authority : other).certificate)" }
             tracing: { otlp: "https://127.0.0.1:\(collector)", samplePercent: 100 }
-            status: { listen: "127.0.0.1:0" }
             """
-        let pid = try #require(try agent.start(configuration))
-        _ = Command.run("curl -s -m 5 http://127.0.0.1:\(port)/last")
-        #expect(agent.stop(pid))
-        let logs = notes(agent, "/v1/logs")
-        #expect(logs.isEmpty != isKnown, "the last line is sent before the agent ends")
-        #expect(notes(agent, "/v1/traces").isEmpty != isKnown, "and the last span")
+        try EdgeRig.run(plan, in: agent) { rig in
+            #expect(rig.status("/last") == "503")
+            #expect(agent.stop(rig.pid))
+            let logs = notes(agent, "/v1/logs")
+            #expect(logs.isEmpty != isKnown, "the last line is sent before the agent ends")
+            #expect(notes(agent, "/v1/traces").isEmpty != isKnown, "and the last span")
+        }
     }
 
     @Test(arguments: [
