@@ -25,12 +25,19 @@ package final class FakeAPIServer: StreamDelegate {
         package var path: String { String(target.prefix { $0 != "?" }) }
         /// Whether it asks for a watch.
         package var isWatch: Bool { target.contains("watch=true") }
+        /// What is asked for: `GET` mostly.
+        package var method = "GET"
+        /// What the body is, and the body.
+        package var contentType = ""
+        package var body: [UInt8] = []
         /// The connection it came on, counted from 1.
         package var connection: Int
         /// The bearer token, if any.
         package var token: String?
         /// The common name of the client's certificate, if any.
         package var client: String?
+        /// Whether it came over HTTP/2.
+        package var isHTTP2 = false
     }
 
     private struct Event {
@@ -39,23 +46,36 @@ package final class FakeAPIServer: StreamDelegate {
         var object: Stored
     }
 
-    private struct Connection {
+    struct Watch {
+        var path: String
+        var sent: Int
+    }
+
+    struct Connection {
         var handle: StreamHandle
         var number: Int
         var request: [UInt8] = []
         var tls: FakeTLS?
-        var watch: (path: String, sent: Int)?
+        var http2: FakeHTTP2?
+        /// By stream; 0 over HTTP/1.1.
+        var watches: [Int32: Watch] = [:]
         /// What of a response is held back, and whether the connection ends after it.
         var held: [UInt8] = []
         var closesAfterHeld = false
-        var wasCut = false
     }
 
-    private var host: StreamHost?
-    private var tls: FakeTLSContext?
+    /// Where a response goes.
+    struct Place {
+        var handle: StreamHandle
+        /// 0 over HTTP/1.1.
+        var stream: Int32
+    }
+
+    private(set) var host: StreamHost?
+    var tls: FakeTLSContext?
     private var objects: [String: [String: Stored]] = [:]
     private var log: [Event] = []
-    private var connections: [Int32: Connection] = [:]
+    var connections: [Int32: Connection] = [:]
     private var pages: [String: (items: [Stored], version: Int)] = [:]
     private var version = 10
     private var oldestVersion = 0
@@ -80,12 +100,25 @@ package final class FakeAPIServer: StreamDelegate {
     package var dropsUsedConnections = false
     /// Whether it is away: every connection ends at once.
     package var isAway = false
+    /// Streams that a connection of HTTP/2 may have open at a time.
+    package var streamMax = 100
+    /// Requests over HTTP/2 that are refused before they are served.
+    package var refusalCount = 0
+    /// Connections up to this number hear nothing and say nothing any more, as behind a cable that
+    /// was cut.
+    package var deafConnectionMax = 0
+    /// Whether the next request over HTTP/2 is not served but found behind the announced end.
+    package var leavesUnserved = false
+    /// Bytes that are sent in place of an answer over HTTP/2.
+    package var rawAnswer: [UInt8] = []
     /// Connections so far.
-    package private(set) var connectionCount = 0
+    package internal(set) var connectionCount = 0
     /// Requests so far.
-    package private(set) var seen: [Request] = []
+    package internal(set) var seen: [Request] = []
     /// Handshakes that failed: wrong certificates.
-    package private(set) var handshakeFaultCount = 0
+    package internal(set) var handshakeFaultCount = 0
+    /// Why clients ended connections of HTTP/2, as often as one did.
+    package internal(set) var goAwayCodes: [UInt32] = []
 
     // MARK: Content
 
@@ -137,20 +170,18 @@ package final class FakeAPIServer: StreamDelegate {
     package func bookmark() {
         version += 1
         let object = "{\"metadata\":{\"resourceVersion\":\"\(version)\"}}"
-        tellWatches(chunked("{\"type\":\"BOOKMARK\",\"object\":\(object)}\n"))
+        tellWatches("{\"type\":\"BOOKMARK\",\"object\":\(object)}\n", ends: false)
     }
 
     /// Ends every watch with an error event.
     package func failWatches(code: Int) {
         let object = "{\"kind\":\"Status\",\"code\":\(code)}"
-        tellWatches(chunked("{\"type\":\"ERROR\",\"object\":\(object)}\n") + "0\r\n\r\n")
-        endWatches()
+        tellWatches("{\"type\":\"ERROR\",\"object\":\(object)}\n", ends: true)
     }
 
     /// Ends every watch in good order, as a server does after the time asked for.
     package func expireWatches() {
-        tellWatches("0\r\n\r\n")
-        endWatches()
+        tellWatches("", ends: true)
     }
 
     /// Cuts every connection.
@@ -160,21 +191,46 @@ package final class FakeAPIServer: StreamDelegate {
     }
 
     /// Paths that are watched now.
-    package var watchedPaths: [String] { connections.values.compactMap(\.watch?.path).sorted() }
+    package var watchedPaths: [String] {
+        connections.values.flatMap { $0.watches.values.map(\.path) }.sorted()
+    }
 
     /// Has connections that come from now on speak TLS; `nil` for plain HTTP.
     package func setTLS(_ files: FakeTLSContext.Files?) { tls = files.flatMap(FakeTLSContext.init) }
 
-    private func tellWatches(_ text: String) {
-        for connection in connections.values where connection.watch != nil {
-            write(connection.handle, Array(text.utf8))
+    /// Announces the end of every connection of HTTP/2; what is served on it goes on.
+    ///
+    /// - Parameters:
+    ///   - lastStream: the last that is served; `nil` for the last that has come.
+    package func goAway(lastStream: Int32? = nil, code: UInt32 = 0) {
+        for connection in connections.values {
+            connection.http2?.goAway(lastStream: lastStream, code)
+            flush(connection.handle)
         }
     }
 
-    private func endWatches() {
-        for (index, connection) in connections where connection.watch != nil {
-            connections[index]?.watch = nil
-            if closesConnections { host?.close(connection.handle, whenDrained: true) }
+    /// Ends every connection in good order, as a server does that is shut down.
+    package func leave() {
+        for connection in connections.values { closeWhenSent(connection.handle) }
+    }
+
+    /// PINGs that came on the connections that are open.
+    package var pingCount: Int {
+        connections.values.reduce(0) { $0 + ($1.http2?.pingCount ?? 0) }
+    }
+
+    /// Bytes of bodies that wait for windows to open.
+    package var pendingByteCount: Int {
+        connections.values.reduce(0) { $0 + ($1.http2?.pendingByteCount ?? 0) }
+    }
+
+    /// Sends bytes on every watch.
+    package func tellWatches(_ text: String, ends: Bool) {
+        for (index, connection) in connections {
+            for stream in connection.watches.keys {
+                if ends { connections[index]?.watches[stream] = nil }
+                add(Place(handle: connection.handle, stream: stream), text, ends: ends)
+            }
         }
     }
 
@@ -188,112 +244,47 @@ package final class FakeAPIServer: StreamDelegate {
 
     package func streamEnded(_ stream: StreamHandle) { close(stream) }
 
-    package func streamTimedOut(_ stream: StreamHandle) {
-        host?.setDeadline(stream, 0)
-        guard let held = connections[stream.index]?.held else { return }
-        connections[stream.index]?.held = []
-        write(stream, held)
-        if connections[stream.index]?.closesAfterHeld == true { closeWhenSent(stream) }
-    }
+    package func streamTimedOut(_ stream: StreamHandle) { sendHeld(stream) }
 
     package func streamReceived(_ stream: StreamHandle, _ bytes: RawSpan) {
-        guard !isAway, let number = open(stream) else {
-            close(stream)
-            return
-        }
-        var plaintext: [UInt8] = []
-        plaintext.append(copying: bytes)
-        if let tls = connections[stream.index]?.tls {
-            let outcome = tls.receive(plaintext)
-            if !outcome.output.isEmpty { send(stream, outcome.output) }
-            if outcome.hasFailed {
-                if !outcome.wasEstablished { handshakeFaultCount += 1 }
-                closeWhenSent(stream)
-                return
-            }
-            plaintext = outcome.plaintext
-        }
-        connections[stream.index]?.request += plaintext
-        let text = String(decoding: connections[stream.index]?.request ?? [], as: UTF8.self)
-        guard text.hasSuffix("\r\n\r\n") else { return }
-        connections[stream.index]?.request = []
-        answer(stream, text, number)
-    }
-
-    private func open(_ stream: StreamHandle) -> Int? {
-        if let known = connections[stream.index], known.handle == stream { return known.number }
-        connectionCount += 1
-        connections[stream.index] = Connection(
-            handle: stream,
-            number: connectionCount,
-            tls: tls.flatMap(FakeTLS.init)
-        )
-        return connectionCount
-    }
-
-    private func forget(_ stream: StreamHandle) {
-        guard connections[stream.index]?.handle == stream else { return }
-        connections[stream.index] = nil
-    }
-
-    private func close(_ stream: StreamHandle) {
-        host?.close(stream)
-        forget(stream)
-    }
-
-    private func closeWhenSent(_ stream: StreamHandle) {
-        host?.close(stream, whenDrained: true)
-        forget(stream)
+        var copy: [UInt8] = []
+        copy.append(copying: bytes)
+        receive(stream, copy)
     }
 
     // MARK: Answers
 
-    private func answer(_ stream: StreamHandle, _ request: String, _ number: Int) {
-        let target = String(request.split(separator: " ")[1])
-        let bearer = request.split(separator: "\r\n")
-            .first { $0.hasPrefix("Authorization: Bearer ") }
-            .map { String($0.dropFirst(22)) }
-        let isReused = seen.contains { $0.connection == number }
-        seen.append(
-            Request(
-                target: target,
-                connection: number,
-                token: bearer,
-                client: connections[stream.index]?.tls?.clientName
-            )
-        )
+    func answer(_ place: Place, _ request: Request) {
+        let isReused = seen.contains { $0.connection == request.connection }
+        seen.append(request)
         if dropsUsedConnections && isReused {
-            close(stream)
+            close(place.handle)
             return
         }
-        let parts = target.split(separator: "?", maxSplits: 1).map(String.init)
+        let parts = request.target.split(separator: "?", maxSplits: 1).map(String.init)
         var query: [String: String] = [:]
         for pair in (parts.count > 1 ? parts[1] : "").split(separator: "&") {
             let sides = pair.split(separator: "=", maxSplits: 1).map(String.init)
             query[sides[0]] = sides.count > 1 ? sides[1] : ""
         }
-        if let token, bearer != token {
-            refuse(stream, 401)
+        if let token, request.token != token {
+            respond(place, status: 401, "{}")
         } else if let status = statuses[parts[0]] {
-            refuse(stream, status)
+            respond(place, status: status, "{}")
+        } else if request.method != "GET" {
+            respond(place, status: 200, String(decoding: request.body, as: UTF8.self))
         } else if query["watch"] == "true" {
-            watch(stream, parts[0], Int(query["resourceVersion"] ?? "") ?? 0)
+            watch(place, parts[0], Int(query["resourceVersion"] ?? "") ?? 0)
         } else {
-            list(stream, parts[0], query)
+            list(place, parts[0], query)
         }
     }
 
-    private func refuse(_ stream: StreamHandle, _ status: Int) {
-        let retry = retryAfterSeconds.map { "Retry-After: \($0)\r\n" } ?? ""
-        let close = closesConnections ? "Connection: close\r\n" : ""
-        respond(stream, "HTTP/1.1 \(status) No\r\n\(close)\(retry)Content-Length: 2\r\n\r\n{}")
-    }
-
-    private func list(_ stream: StreamHandle, _ path: String, _ query: [String: String]) {
+    private func list(_ place: Place, _ path: String, _ query: [String: String]) {
         let token = query["continue"] ?? ""
         let kept = pages.removeValue(forKey: token)
         guard token.isEmpty || kept != nil else {
-            refuse(stream, 410)
+            respond(place, status: 410, "{}")
             return
         }
         let all = kept?.items ?? (objects[path] ?? [:]).values.sorted { $0.name < $1.name }
@@ -307,42 +298,36 @@ package final class FakeAPIServer: StreamDelegate {
         }
         let items = page.map(json).joined(separator: ", ")
         respond(
-            stream,
-            head
-                + chunked(
-                    "{\"kind\":\"List\",\"metadata\":{\"resourceVersion\":\"\(listVersion)\","
-                        + "\"continue\":\"\(next)\"},\"items\":[\(items)]}"
-                ) + "0\r\n\r\n"
+            place,
+            status: 200,
+            "{\"kind\":\"List\",\"metadata\":{\"resourceVersion\":\"\(listVersion)\","
+                + "\"continue\":\"\(next)\"},\"items\":[\(items)]}"
         )
     }
 
-    private func watch(_ stream: StreamHandle, _ path: String, _ from: Int) {
+    private func watch(_ place: Place, _ path: String, _ from: Int) {
         guard from >= oldestVersion else {
             let error = "{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"code\":410}}\n"
-            respond(stream, head + chunked(error) + "0\r\n\r\n")
+            respond(place, status: 200, error)
             return
         }
-        let events = eventText(path, after: from)
-        connections[stream.index]?.watch = (path, version)
-        respond(stream, head + events, isWhole: false)
+        connections[place.handle.index]?.watches[place.stream] = Watch(path: path, sent: version)
+        respond(place, status: 200, eventText(path, after: from), isWhole: false)
     }
 
     private func pushEvents() {
         for (index, connection) in connections {
-            guard let watch = connection.watch else { continue }
-            let text = eventText(watch.path, after: watch.sent)
-            connections[index]?.watch?.sent = version
-            if connection.held.isEmpty {
-                write(connection.handle, Array(text.utf8))
-            } else {
-                connections[index]?.held += Array(text.utf8)
+            for (stream, watch) in connection.watches {
+                let text = eventText(watch.path, after: watch.sent)
+                connections[index]?.watches[stream]?.sent = version
+                add(Place(handle: connection.handle, stream: stream), text, ends: false)
             }
         }
     }
 
     private func eventText(_ path: String, after sent: Int) -> String {
         log.filter { $0.path == path && $0.object.version > sent }
-            .map { chunked("{\"type\":\"\($0.type)\",\"object\":\(json($0.object))}\n") }
+            .map { "{\"type\":\"\($0.type)\",\"object\":\(json($0.object))}\n" }
             .joined()
     }
 
@@ -353,101 +338,4 @@ package final class FakeAPIServer: StreamDelegate {
             + "\"uid\":\"u-\(stored.name)\",\"generation\":\(stored.generation),"
             + "\"resourceVersion\":\"\(stored.version)\"}}"
     }
-
-    private var head: String {
-        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-            + (closesConnections ? "Connection: close\r\n" : "")
-            + "Transfer-Encoding: chunked\r\n\r\n"
-    }
-
-    private func chunked(_ text: String) -> String {
-        var result = ""
-        var rest = Array(text.utf8)[...]
-        while !rest.isEmpty {
-            let piece = rest.prefix(chunkByteCount)
-            rest = rest.dropFirst(piece.count)
-            let size = String(piece.count, radix: 16)
-            result += "\(size)\r\n\(String(decoding: piece, as: UTF8.self))\r\n"
-        }
-        return result
-    }
-
-    /// Sends a response, cut where it is to be cut.
-    private func respond(_ stream: StreamHandle, _ text: String, isWhole: Bool = true) {
-        let bytes = Array(text.utf8)
-        let closes = isWhole && closesConnections
-        guard let cut = cutByteCount, cut < bytes.count else {
-            write(stream, bytes)
-            if closes { closeWhenSent(stream) }
-            return
-        }
-        write(stream, Array(bytes[..<cut]))
-        if breaksAtCut {
-            cutByteCount = nil
-            closeWhenSent(stream)
-            return
-        }
-        connections[stream.index]?.held = Array(bytes[cut...])
-        connections[stream.index]?.closesAfterHeld = closes
-        let now = host?.loop.nowNanoseconds ?? 0
-        host?.setDeadline(stream, now + 1_000_000)
-    }
-
-    private func write(_ stream: StreamHandle, _ bytes: [UInt8]) {
-        guard !bytes.isEmpty else { return }
-        guard let tls = connections[stream.index]?.tls else {
-            send(stream, bytes)
-            return
-        }
-        send(stream, tls.seal(bytes))
-    }
-
-    private func send(_ stream: StreamHandle, _ bytes: [UInt8]) {
-        _ = bytes.withRawSpan { host?.write(stream, $0) }
-    }
-}
-
-/// A fake server with the loops that it and a client run on.
-package struct RunningFakeAPIServer {
-    /// The server.
-    package let server: LoopBound<FakeAPIServer>
-    /// Streams of a loop for a client in this process.
-    package let client: LoopBound<StreamHost>
-    /// The port on loopback.
-    package let port: UInt16
-    private let loops: [LoopBound<EventLoop>]
-
-    /// Starts a server on a free port of loopback.
-    package init() throws {
-        let serverLoop = try EventLoop()
-        let server = FakeAPIServer()
-        let host = StreamHost(loop: serverLoop) { _ in server }
-        server.attach(host)
-        let socket = try Socket.listen(on: SocketAddress(.loopbackIPv4, 0))
-        port = try Socket.localAddress(of: socket.rawValue).port
-        let acceptor = Acceptor(loop: serverLoop)
-        _ = try acceptor.add(socket, port: 1, isShared: false, sink: host)
-        let clientLoop = try EventLoop()
-        client = LoopBound(StreamHost(loop: clientLoop), to: clientLoop)
-        self.server = LoopBound(server, to: serverLoop)
-        loops = [
-            LoopBound(serverLoop, to: serverLoop), LoopBound(clientLoop, to: clientLoop),
-        ]
-        for loop in loops { try LoopThread.start(loop, name: "fake-api") }
-    }
-
-    /// Runs on the server's thread.
-    package func tell(_ body: @escaping @Sendable (FakeAPIServer) -> Void) async {
-        _ = await server.perform(body)
-    }
-
-    /// Asks on the server's thread.
-    package func ask<Result: Sendable>(
-        _ body: @escaping @Sendable (FakeAPIServer) -> Result
-    ) async -> Result? {
-        await server.perform(body)
-    }
-
-    /// Ends both loops.
-    package func stop() { for loop in loops { loop.stop() } }
 }

@@ -10,12 +10,20 @@ import COpenSSL
         package var key: String
         /// Who must have signed the client's certificate; `nil` where none is asked for.
         package var clientAuthority: String?
+        /// Whether it chooses HTTP/2 where that is offered; it says nothing otherwise.
+        package var takesHTTP2: Bool
 
         /// Makes settings of paths.
-        package init(certificate: String, key: String, clientAuthority: String? = nil) {
+        package init(
+            certificate: String,
+            key: String,
+            clientAuthority: String? = nil,
+            takesHTTP2: Bool = false
+        ) {
             self.certificate = certificate
             self.key = key
             self.clientAuthority = clientAuthority
+            self.takesHTTP2 = takesHTTP2
         }
     }
 
@@ -28,6 +36,9 @@ import COpenSSL
         let usesChain = unsafe SSL_CTX_use_certificate_chain_file(pointer, files.certificate)
         let usesKey = unsafe SSL_CTX_use_PrivateKey_file(pointer, files.key, SSL_FILETYPE_PEM)
         guard usesChain == 1, usesKey == 1 else { return nil }
+        if files.takesHTTP2 {
+            unsafe SSL_CTX_set_alpn_select_cb(pointer, fakeChooseHTTP2, nil)
+        }
         guard let authority = files.clientAuthority else { return }
         guard unsafe SSL_CTX_load_verify_locations(pointer, authority, nil) == 1 else { return nil }
         unsafe SSL_CTX_set_verify(
@@ -38,6 +49,29 @@ import COpenSSL
     }
 
     deinit { unsafe SSL_CTX_free(pointer) }
+}
+
+/// `SSL_CTX_alpn_select_cb_func`: HTTP/2 or nothing.
+private func fakeChooseHTTP2(
+    _ session: OpaquePointer?,
+    _ chosen: UnsafeMutablePointer<UnsafePointer<UInt8>?>?,
+    _ chosenLength: UnsafeMutablePointer<UInt8>?,
+    _ offer: UnsafePointer<UInt8>?,
+    _ offerLength: UInt32,
+    _ argument: UnsafeMutableRawPointer?
+) -> Int32 {
+    let names = unsafe UnsafeBufferPointer(start: offer, count: Int(offerLength))
+    var at = 0
+    while at < names.count {
+        let count = unsafe Int(names[at])
+        if count == 2, unsafe names[at + 1] == UInt8(ascii: "h"), let offer = unsafe offer {
+            unsafe chosen?.pointee = offer + at + 1
+            unsafe chosenLength?.pointee = 2
+            return SSL_TLSEXT_ERR_OK
+        }
+        at += 1 + count
+    }
+    return SSL_TLSEXT_ERR_NOACK
 }
 
 /// One server session: ciphertext in, plaintext and ciphertext out.
@@ -79,6 +113,15 @@ import COpenSSL
             decoding: name.prefix(Int(length)).map { UInt8(bitPattern: $0) },
             as: UTF8.self
         )
+    }
+
+    /// Whether the handshake is complete and HTTP/2 was chosen.
+    var speaksHTTP2: Bool {
+        guard unsafe SSL_is_init_finished(session) == 1 else { return false }
+        var name: UnsafePointer<UInt8>?
+        var length: UInt32 = 0
+        unsafe SSL_get0_alpn_selected(session, &name, &length)
+        return length == 2
     }
 
     func receive(_ ciphertext: [UInt8]) -> Outcome {

@@ -46,7 +46,8 @@ enum UntestedTypes {
             "HealthBoard", "HealthChecker", "HealthProbes",
         ],
         "inside the sources, driven by KubernetesSource and SnapshotReducer": [
-            "APIConnection", "APIConnectionPool", "APIExchange", "Service", "SnapshotBuilder",
+            "APIConnection", "APIConnectionPool", "APIExchange", "APIHTTP1Session",
+            "APIHTTP2Session", "APISession", "Service", "SnapshotBuilder",
             "WorkloadReducer",
         ],
         "commands and their output, driven through the built binary": [

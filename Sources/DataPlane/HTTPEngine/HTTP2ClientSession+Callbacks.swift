@@ -103,8 +103,13 @@ private func http2ResponseFrame(
         } else if header.length == 0 {
             session.controlFrameReceived()
         }
-    case NGHTTP2_SETTINGS.rawValue, NGHTTP2_PING.rawValue, NGHTTP2_PRIORITY.rawValue,
-        NGHTTP2_WINDOW_UPDATE.rawValue:
+    case NGHTTP2_SETTINGS.rawValue:
+        session.settingsReceived()
+        session.controlFrameReceived()
+    case NGHTTP2_PING.rawValue, NGHTTP2_PRIORITY.rawValue, NGHTTP2_WINDOW_UPDATE.rawValue:
+        session.controlFrameReceived()
+    case NGHTTP2_GOAWAY.rawValue:
+        unsafe session.goAwayReceived(frame.pointee.goaway.error_code)
         session.controlFrameReceived()
     default: break
     }

@@ -57,6 +57,10 @@ protocol HTTP2ClientOwner: AnyObject {
     private var unsentStream: Int32 = 0
     /// Set once a bound was passed.
     private(set) var isAbusive = false
+    /// Whether the endpoint's settings have come, acknowledgements of the own ones aside.
+    private(set) var hasSettings = false
+    /// Why the endpoint said that the connection ends (RFC 9113 section 6.8); `nil` before.
+    private(set) var goAwayCode: UInt32?
 
     /// Begins a session and queues its preface; `nil` when nghttp2 has no memory.
     init?(owner: any HTTP2ClientOwner, connection: Int32, limits: HTTP2Limits) {
@@ -328,6 +332,11 @@ protocol HTTP2ClientOwner: AnyObject {
             isUnsent ? HTTP2ErrorCode.refusedStream.rawValue : errorCode
         )
     }
+
+    /// SETTINGS came: the first is never an acknowledgement (RFC 9113 section 3.4).
+    func settingsReceived() { hasSettings = true }
+
+    func goAwayReceived(_ code: UInt32) { goAwayCode = code }
 
     func requestNotSent(stream: Int32) { unsentStream = stream }
 

@@ -35,6 +35,9 @@ package final class TLSClient {
     /// Whether the handshake is complete and the server verified.
     package var isEstablished: Bool { session.isEstablished }
 
+    /// Whether the server chose HTTP/2 by ALPN.
+    package var speaksHTTP2: Bool { session.speaksHTTP2 }
+
     /// The first flight, to be sent.
     package func start() throws(TLSError) -> [UInt8] {
         if case .failed(let error) = session.startHandshake() { throw error }

@@ -16,14 +16,13 @@ extension TLSContext {
         let context = try client(
             authoritiesPEM: settings.caPEM,
             chainPEM: certificate?.chainPEM ?? [],
-            keyPEM: certificate?.keyPEM ?? []
+            keyPEM: certificate?.keyPEM ?? [],
+            protocols: protocols
         )
         let least = settings.minimumVersion == .tls13 ? TLS1_3_VERSION : TLS1_2_VERSION
         guard
             unsafe copenssl_set_version_range(context.pointer, least, TLS1_3_VERSION) == 1
         else { throw TLSError("OpenSSL does not take TLS \(settings.minimumVersion.rawValue)") }
-        let offer = protocols.flatMap { [UInt8($0.utf8.count)] + Array($0.utf8) }
-        _ = unsafe SSL_CTX_set_alpn_protos(context.pointer, offer, UInt32(offer.count))
         return context
     }
 }

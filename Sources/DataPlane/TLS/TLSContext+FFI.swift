@@ -35,11 +35,13 @@ import Synchronization
     ///   - chainPEM: the client's certificate, leaf first; empty for none.
     ///   - keyPEM: its key.
     ///   - verifies: `false` trusts every certificate.
+    ///   - protocols: what is offered by ALPN, in order of preference (RFC 7301); none for no offer.
     package static func client(
         authoritiesPEM: [UInt8],
         chainPEM: [UInt8] = [],
         keyPEM: [UInt8] = [],
-        verifies: Bool = true
+        verifies: Bool = true,
+        protocols: [String] = []
     ) throws(TLSError) -> TLSContext {
         guard let pointer = unsafe SSL_CTX_new(TLS_client_method()) else {
             throw TLSError("OpenSSL could not make a client context: \(lastError())")
@@ -53,6 +55,10 @@ import Synchronization
             try context.trust(authoritiesPEM)
         }
         if !chainPEM.isEmpty { try context.use(chainPEM: chainPEM, keyPEM: keyPEM) }
+        if !protocols.isEmpty {
+            let offer = protocols.flatMap { [UInt8($0.utf8.count)] + Array($0.utf8) }
+            _ = unsafe SSL_CTX_set_alpn_protos(pointer, offer, UInt32(offer.count))
+        }
         return context
     }
 

@@ -8,12 +8,12 @@ package struct APIResponse: Sendable {
     package let parts: AsyncStream<APIResponsePart>
     /// Says that so many bytes of the body were taken, so that more are read from the connection.
     package let taken: @Sendable (Int) -> Void
-    /// Closes the connection.
+    /// Ends the request, whatever of the response is to come.
     package let cancel: @Sendable () -> Void
 }
 
-/// Sends requests to an API server over HTTP/1.1 and TLS from the control loop. Connections are used
-/// again (RFC 9112 section 9.3) until their TLS settings change.
+/// Sends requests to an API server from the control loop: over HTTP/2 where a server with TLS takes it,
+/// else over HTTP/1.1. Connections are used again until their TLS settings change.
 package actor APIClient {
     /// How long addresses found by name are taken for current.
     private static let nameIntervalNanoseconds: UInt64 = 30_000_000_000
@@ -29,14 +29,16 @@ package actor APIClient {
     ///
     /// - Parameters:
     ///   - host: streams of the control loop.
+    ///   - timeouts: how long connections wait for what.
     package init(
         _ configuration: ClusterConfiguration,
         credentials: CredentialStore,
-        host: LoopBound<StreamHost>
+        host: LoopBound<StreamHost>,
+        timeouts: APITimeouts = APITimeouts()
     ) {
         self.configuration = configuration
         self.credentials = credentials
-        pool = host.binding(APIConnectionPool(host.ownedByThisThread))
+        pool = host.binding(APIConnectionPool(host.ownedByThisThread, timeouts))
     }
 
     /// The server's URL.
@@ -51,6 +53,19 @@ package actor APIClient {
         _ target: String,
         silenceMax: Duration
     ) async throws(ClusterFault) -> APIResponse {
+        try await send(.get(target), silenceMax: silenceMax)
+    }
+
+    /// Sends a request. One that reads is sent again where a connection breaks before its response;
+    /// one that writes only where the server surely did nothing.
+    ///
+    /// - Parameter silenceMax: how long nothing may come once the response has begun.
+    /// - Throws: when credentials, name service or TLS settings fail; faults of the connection are
+    ///   parts of the response.
+    package func send(
+        _ request: APIRequest,
+        silenceMax: Duration
+    ) async throws(ClusterFault) -> APIResponse {
         let used = try await credentials.current()
         let addresses = try await resolve()
         let context = try used.tls.map { (material) throws(ClusterFault) in try tls(material) }
@@ -60,13 +75,13 @@ package actor APIClient {
             context: context,
             serverName: used.tls?.serverName ?? ""
         )
-        let request = Array(text(target, used.token).utf8)
+        let message = APIMessage(request: request, server: configuration.server, token: used.token)
         let seconds = silenceMax.components.seconds
         let (stream, continuation) = AsyncStream<APIResponsePart>.makeStream()
         let slot = ExchangeSlot(pool)
         let started = pool.submit { pool in
             let exchange = APIExchange(
-                request: request,
+                message: message,
                 silenceNanosecondsMax: UInt64(max(1, seconds)) * 1_000_000_000,
                 continuation: continuation
             )
@@ -88,14 +103,6 @@ package actor APIClient {
 
     /// A connection failed: files are read anew before the next request.
     package func failed() async { await credentials.readFilesAgain() }
-
-    private func text(_ target: String, _ token: String?) -> String {
-        var text = "GET \(configuration.server.basePath)\(target) HTTP/1.1\r\n"
-        text += "Host: \(configuration.server.authority)\r\n"
-        text += "User-Agent: martlet\r\nAccept: application/json\r\n"
-        if let token { text += "Authorization: Bearer \(token)\r\n" }
-        return text + "\r\n"
-    }
 
     private func resolve() async throws(ClusterFault) -> [SocketAddress] {
         let (name, port) = (configuration.server.host, configuration.server.port)
@@ -124,7 +131,8 @@ package actor APIClient {
                 authoritiesPEM: material.authorities ?? [],
                 chainPEM: material.certificate ?? [],
                 keyPEM: material.key ?? [],
-                verifies: material.isVerified
+                verifies: material.isVerified,
+                protocols: ["h2", "http/1.1"]
             )
             context = (material, made)
             generation += 1
@@ -139,7 +147,9 @@ package actor APIClient {
 private final class ExchangeSlot: Sendable {
     private let table: LoopBound<ExchangeTable>
 
-    init(_ pool: LoopBound<APIConnectionPool>) { table = pool.binding(ExchangeTable()) }
+    init(_ pool: LoopBound<APIConnectionPool>) {
+        table = pool.binding(ExchangeTable(pool.ownedByThisThread))
+    }
 
     /// On the loop's thread.
     func fill(_ exchange: APIExchange) { table.ownedByThisThread.exchange = exchange }
@@ -149,6 +159,10 @@ private final class ExchangeSlot: Sendable {
     }
 }
 
+/// Keeps the pool for as long as somebody waits for a response.
 private final class ExchangeTable {
     var exchange: APIExchange?
+    private let pool: APIConnectionPool
+
+    init(_ pool: APIConnectionPool) { self.pool = pool }
 }

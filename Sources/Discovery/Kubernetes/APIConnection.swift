@@ -14,76 +14,65 @@ struct APIRoute: Sendable {
     var serverName: String
 }
 
-/// One connection to the API server on the control loop's thread. It carries requests one after the
-/// other (RFC 9112 section 9.3); between them it is the pool's.
+/// One connection to the API server on the control loop's thread: the socket, TLS, and which version
+/// of HTTP was agreed on (RFC 7301). Its session carries requests; the pool says which.
 final class APIConnection: StreamDelegate {
-    /// Time for the request and the response's head, TLS included.
-    static let headTimeoutNanoseconds: UInt64 = 30_000_000_000
-    /// Time for one address to answer.
-    static let connectTimeoutNanoseconds: UInt64 = 10_000_000_000
-    /// How long an idle connection is kept; servers close theirs after about 90 s.
-    static let idleTimeoutNanoseconds: UInt64 = 60_000_000_000
-
     /// Of which route it is.
     let generation: UInt64
+    /// How long it waits for what.
+    let timeouts: APITimeouts
     private let host: StreamHost
     private weak var pool: APIConnectionPool?
     private let route: APIRoute
     private var untried: ArraySlice<SocketAddress>
     private var tls: TLSClient?
     private var stream: StreamHandle?
-    private var exchange: APIExchange?
-    private var isEstablished = false
-    private var requestCount = 0
+    private var session: (any APISession)?
+    /// Whether requests can be sent on it; there may be no room for them.
+    private(set) var isReady = false
+    private var isRetired = false
 
-    /// Makes a connection that `begin` opens.
-    init(host: StreamHost, pool: APIConnectionPool, route: APIRoute) {
+    /// Makes a connection that `open` opens.
+    init(host: StreamHost, pool: APIConnectionPool, route: APIRoute, timeouts: APITimeouts) {
         self.host = host
         self.pool = pool
         self.route = route
+        self.timeouts = timeouts
         generation = route.generation
         untried = route.addresses[...]
     }
 
-    /// Sends a request; the connection must carry none.
-    func begin(_ exchange: APIExchange) {
-        self.exchange = exchange
-        exchange.connection = self
-        requestCount += 1
-        guard stream != nil else {
-            connect()
-            return
-        }
-        send(exchange)
-    }
+    // MARK: For the pool
 
-    /// Reads on: the reader of the response has caught up.
-    func resume() {
-        guard let stream else { return }
-        host.setPaused(stream, false)
-    }
+    /// Whether it carries another request now.
+    var hasRoom: Bool { isReady && !isRetired && session?.hasRoom == true }
 
-    /// Closes it, whatever it carries; an exchange hears nothing of it.
-    func close() {
-        if let stream { host.close(stream) }
-        stream = nil
-        exchange = nil
-        pool?.closed(self)
+    /// Requests that it carries at a time.
+    var exchangeMax: Int { session?.exchangeMax ?? 0 }
+
+    /// Whether it carries nothing.
+    var isIdle: Bool { session?.exchangeCount == 0 }
+
+    /// Sends a request; there must be room.
+    func begin(_ exchange: APIExchange) { session?.begin(exchange) }
+
+    /// Has it carry no more requests than it does.
+    func retire() {
+        isRetired = true
+        if !isReady || isIdle { close() }
     }
 
     // MARK: Opening
 
-    private func connect() {
+    /// Connects to the first address that answers.
+    func open() {
         var failure = "no address"
         while let address = untried.popFirst() {
             do {
-                tls = try session()
+                tls = try makeTLS()
                 let handle = try host.connect(to: address, delegate: self)
                 stream = handle
-                host.setDeadline(
-                    handle,
-                    host.loop.nowNanoseconds + APIConnection.connectTimeoutNanoseconds
-                )
+                setDeadline(after: timeouts.connectNanoseconds)
                 try Socket.keepAlive(
                     host.descriptor(of: handle),
                     idleSeconds: 15,
@@ -100,7 +89,7 @@ final class APIConnection: StreamDelegate {
         fail("expected a connection, found \(failure)")
     }
 
-    private func session() throws(TLSError) -> TLSClient? {
+    private func makeTLS() throws(TLSError) -> TLSClient? {
         guard let context = route.context else { return nil }
         let name = route.serverName
         let isAddress = IPAddress(name) != nil
@@ -112,42 +101,110 @@ final class APIConnection: StreamDelegate {
 
     func streamConnected(_ stream: StreamHandle) {
         untried = []
-        host.setDeadline(stream, host.loop.nowNanoseconds + APIConnection.headTimeoutNanoseconds)
+        setDeadline(after: timeouts.headNanoseconds)
         guard let tls else {
             established()
             return
         }
         do {
-            write(try tls.start())
+            send(try tls.start())
         } catch {
             fail("expected a TLS handshake, found \(error)")
         }
     }
 
     private func established() {
-        isEstablished = true
-        if let exchange { send(exchange) }
+        let http2 = tls?.speaksHTTP2 == true ? APIHTTP2Session(self) : nil
+        let made: any APISession = http2 ?? APIHTTP1Session(self)
+        session = made
+        made.start()
+        if made.isReady { becameReady() }
     }
 
-    // MARK: Bytes
+    // MARK: For the session
 
-    private func send(_ exchange: APIExchange) {
-        guard let stream, isEstablished else { return }
-        host.setDeadline(stream, host.loop.nowNanoseconds + APIConnection.headTimeoutNanoseconds)
+    /// The loop's time.
+    var nowNanoseconds: UInt64 { host.loop.nowNanoseconds }
+
+    /// Bytes that wait to be sent.
+    var pendingByteCount: Int { stream.map { host.pendingByteCount($0) } ?? 0 }
+
+    /// Sends bytes of HTTP.
+    func write(_ bytes: [UInt8]) {
         guard let tls else {
-            write(exchange.request)
+            send(bytes)
             return
         }
-        let sealed = exchange.request.withRawSpan { bytes in
+        let sealed = bytes.withRawSpan { bytes in
             Result { () throws(TLSError) in try tls.send(bytes) }
         }
         switch sealed {
-        case .success(let bytes): write(bytes)
+        case .success(let bytes): send(bytes)
         case .failure(let error): fail("expected to send, found \(error)")
         }
     }
 
-    private func write(_ bytes: [UInt8]) {
+    /// Stops or resumes reading.
+    func setPaused(_ isPaused: Bool) {
+        if let stream { host.setPaused(stream, isPaused) }
+    }
+
+    /// Sets when `timedOut` is called.
+    func setDeadline(after nanoseconds: UInt64) { setDeadline(at: nowNanoseconds + nanoseconds) }
+
+    /// Sets when `timedOut` is called, monotonic nanoseconds.
+    func setDeadline(at nanoseconds: UInt64) {
+        if let stream { host.setDeadline(stream, nanoseconds) }
+    }
+
+    /// Requests can be sent from now on.
+    func becameReady() {
+        guard !isReady, let session else { return }
+        guard session.hasRoom else {
+            fail("expected room for a request, the server lets no stream be opened")
+            return
+        }
+        isReady = true
+        rested()
+    }
+
+    /// There may be room for another request.
+    func rested() {
+        guard stream != nil, let session else { return }
+        pool?.rested(self)
+        // What was begun just now counts.
+        guard stream != nil, session.exchangeCount == 0 else { return }
+        if isRetired || !session.takesMore { close() }
+    }
+
+    /// A request that it carried is over without a whole response.
+    func give(_ exchange: APIExchange, _ ending: APIEnding) { pool?.take(exchange, ending) }
+
+    /// Closes it; it must carry nothing.
+    func close() {
+        if let stream { host.close(stream) }
+        stream = nil
+        pool?.closed(self)
+    }
+
+    /// Closes it, and gives up what it carries.
+    func fail(_ sentence: String) { end(sentence, inOrder: false) }
+
+    private func end(_ sentence: String, inOrder: Bool) {
+        let pool = pool
+        let wasReady = isReady
+        let carried = session?.over(sentence, inOrder: inOrder) ?? []
+        close()
+        if wasReady {
+            for (exchange, ending) in carried { pool?.take(exchange, ending) }
+        } else {
+            pool?.notOpened(sentence)
+        }
+    }
+
+    // MARK: The stream
+
+    private func send(_ bytes: [UInt8]) {
         guard let stream, !bytes.isEmpty else { return }
         _ = bytes.withRawSpan { host.write(stream, $0) }
     }
@@ -156,92 +213,48 @@ final class APIConnection: StreamDelegate {
         guard let tls else {
             var plaintext: [UInt8] = []
             plaintext.append(copying: bytes)
-            deliver(plaintext)
+            session?.receive(plaintext)
             return
         }
         do {
             let received = try tls.receive(bytes)
-            write(received.output)
-            if tls.isEstablished, !isEstablished { established() }
-            deliver(received.plaintext)
-            if received.hasEnded { ended() }
+            send(received.output)
+            if tls.isEstablished, session == nil { established() }
+            if !received.plaintext.isEmpty { session?.receive(received.plaintext) }
+            if received.hasEnded { streamEnded(stream) }
         } catch {
             fail("expected TLS records, found \(error)")
         }
     }
 
-    private func deliver(_ plaintext: [UInt8]) {
-        guard !plaintext.isEmpty, let stream else { return }
-        guard let exchange else {
-            // A server that speaks unasked is not understood.
-            close()
-            return
-        }
-        let deadline = host.loop.nowNanoseconds + exchange.silenceNanosecondsMax
-        host.setDeadline(stream, deadline)
-        switch exchange.receive(plaintext) {
-        case .goesOn:
-            if exchange.isFull { host.setPaused(stream, true) }
-        case .complete(connectionIsReusable: true): rest(stream)
-        case .complete, .broken: close()
-        }
+    func streamEnded(_ stream: StreamHandle) {
+        guard self.stream != nil else { return }
+        end("expected the end of the response, the connection ended", inOrder: true)
     }
-
-    private func rest(_ stream: StreamHandle) {
-        exchange = nil
-        host.setDeadline(stream, host.loop.nowNanoseconds + APIConnection.idleTimeoutNanoseconds)
-        pool?.released(self)
-    }
-
-    // MARK: Ends
-
-    func streamEnded(_ stream: StreamHandle) { ended() }
 
     func streamFailed(_ stream: StreamHandle, _ error: Errno) {
+        guard self.stream != nil else { return }
         self.stream = nil
         if !untried.isEmpty {
-            connect()
+            open()
             return
         }
         fail("expected a response, the connection failed: \(error)")
     }
 
-    func streamDrained(_ stream: StreamHandle) {}
+    func streamDrained(_ stream: StreamHandle) { session?.drained() }
 
     func streamTimedOut(_ stream: StreamHandle) {
         if !untried.isEmpty {
             host.close(stream)
             self.stream = nil
-            connect()
+            open()
             return
         }
-        fail("expected bytes in time, none came")
-    }
-
-    private func ended() {
-        guard let exchange = takeUnlessRepeated() else { return }
-        exchange.connectionEnded()
-    }
-
-    private func fail(_ sentence: String) {
-        guard let exchange = takeUnlessRepeated() else { return }
-        exchange.fail(sentence)
-    }
-
-    /// Closes the connection. A request that found an idle connection closed by the server, before a
-    /// byte of its response, is sent once more on a new one: it was not served, and reading changes
-    /// nothing (RFC 9112 section 9.3.1).
-    ///
-    /// - Returns: what it carried, if that is over.
-    private func takeUnlessRepeated() -> APIExchange? {
-        let carried = exchange
-        close()
-        guard let carried else { return nil }
-        guard let pool, requestCount > 1, !carried.hasAnswer, !carried.isRepeated else {
-            return carried
+        guard let session else {
+            fail("expected a connection in time, found none")
+            return
         }
-        carried.isRepeated = true
-        pool.send(carried, route, onNewConnection: true)
-        return nil
+        session.timedOut()
     }
 }

@@ -1,92 +1,90 @@
+/// What has become of a request whose connection or stream is over.
+enum APIEnding {
+    /// It was surely not served: the server refused the stream, or announced the end before it
+    /// (RFC 9113 section 8.7).
+    case refused(String)
+    /// The server announced the end of the connection without an error, and then ended it.
+    case withdrawn(String)
+    /// It broke off. Whether the connection had carried an earlier request: then the server may
+    /// just have closed it while it was idle (RFC 9112 section 9.3.1).
+    case broken(String, connectionWasUsed: Bool)
+}
+
 /// One request to the API server and the response to it, on the control loop's thread. Parts of the
-/// response go to a stream; while more than `unreadByteLimit` wait there the connection is not read.
+/// response go to a stream; while more than `unreadByteLimit` wait there no more is read.
 final class APIExchange {
     /// Bytes of the body that may wait for their reader.
     static let unreadByteLimit = 1_048_576
+    /// How often a request is sent again.
+    static let repeatMax = 3
 
-    /// What is to become of the connection after some bytes.
-    enum Progress: Equatable {
-        /// More of the response is to come.
-        case goesOn
-        /// The response is complete.
-        case complete(connectionIsReusable: Bool)
-        /// What came is no response.
-        case broken
-    }
-
-    /// The request's head; it has no body.
-    let request: [UInt8]
+    /// The request.
+    let message: APIMessage
     /// The longest silence once bytes of the response have come.
     let silenceNanosecondsMax: UInt64
-    /// The connection that carries it; `nil` before and afterwards.
-    weak var connection: APIConnection?
-    /// Whether it was sent a second time, because a connection that had been idle turned out to be
-    /// closed.
-    var isRepeated = false
+    /// What carries it; `nil` before and afterwards.
+    weak var session: (any APISession)?
+    /// When it is given up unless more comes, monotonic nanoseconds; its session's to set.
+    var deadlineNanoseconds: UInt64 = 0
+    /// How often it was sent again.
+    var repeatCount = 0
     /// Whether a byte of the response has come.
     private(set) var hasAnswer = false
+    /// Whether no more parts follow.
+    private(set) var isOver = false
     private let continuation: AsyncStream<APIResponsePart>.Continuation
-    private var reader = APIResponseReader()
     private var unreadByteCount = 0
-    private var isOver = false
 
-    /// Makes an exchange that a connection begins.
+    /// Makes an exchange that a session begins.
     init(
-        request: [UInt8],
+        message: APIMessage,
         silenceNanosecondsMax: UInt64,
         continuation: AsyncStream<APIResponsePart>.Continuation
     ) {
-        self.request = request
+        self.message = message
         self.silenceNanosecondsMax = silenceNanosecondsMax
         self.continuation = continuation
     }
 
-    /// Whether so much waits for its reader that the connection is not to be read.
+    /// Whether so much waits for its reader that no more is to be read.
     var isFull: Bool { unreadByteCount > APIExchange.unreadByteLimit }
 
-    /// Takes bytes of the response.
-    func receive(_ bytes: [UInt8]) -> Progress {
-        guard !isOver else { return .broken }
+    /// Whether its reader has caught up.
+    var hasRoom: Bool { unreadByteCount <= APIExchange.unreadByteLimit / 2 }
+
+    /// Bytes of the response came, though they may be no part yet.
+    func answered() { hasAnswer = true }
+
+    /// Takes a part of the response; `end` and `broken` are the last.
+    func deliver(_ part: APIResponsePart) {
         hasAnswer = true
-        for part in reader.receive(bytes) {
-            switch part {
-            case .head: continuation.yield(part)
-            case .body(let bytes):
-                unreadByteCount += bytes.count
-                continuation.yield(part)
-            case .end:
-                finish(part)
-                return .complete(connectionIsReusable: reader.leavesConnectionOpen)
-            case .broken:
-                finish(part)
-                return .broken
-            }
+        switch part {
+        case .head: continuation.yield(part)
+        case .body(let bytes):
+            unreadByteCount += bytes.count
+            continuation.yield(part)
+        case .end, .withdrawn, .broken: finish(part)
         }
-        return .goesOn
     }
 
     /// The reader took so many bytes of the body.
     func taken(_ byteCount: Int) {
         unreadByteCount -= byteCount
-        guard unreadByteCount <= APIExchange.unreadByteLimit / 2 else { return }
-        connection?.resume()
+        session?.taken(self, byteCount)
     }
 
-    /// Ends it and its connection; no more parts follow.
+    /// Ends it; no more parts follow.
     func cancel() {
-        let carrying = connection
+        let carrying = session
         finish(nil)
-        carrying?.close()
+        carrying?.cancel(self)
     }
 
-    /// The connection ended in order.
-    func connectionEnded() { finish(reader.ended()) }
-
-    /// The connection failed.
+    /// It failed.
     func fail(_ sentence: String) { finish(.broken(sentence)) }
 
     private func finish(_ last: APIResponsePart?) {
-        connection = nil
+        session = nil
         guard !isOver else { return }
         isOver = true
         if let last { continuation.yield(last) }

@@ -8,6 +8,9 @@ package enum APIResponsePart: Equatable, Sendable {
     case body([UInt8])
     /// The response is complete.
     case end
+    /// The server ended the connection after it had announced that without an error: what it said
+    /// until then holds, and it or another server can be asked again at once.
+    case withdrawn(String)
     /// It broke off, or is no HTTP: what was expected and what came.
     case broken(String)
 }

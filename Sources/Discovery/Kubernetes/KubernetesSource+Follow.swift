@@ -34,17 +34,20 @@ extension KubernetesSource {
             try self.copy.receivedList(resource, bytes, &splitter)
             self.changed()
         }
-        if outcome == nil {
+        if case .withdrawn(let sentence) = outcome {
+            faults[resource.kind] = "\(resource.path): \(sentence)"
+            outcome = .fault(.disconnected)
+        } else if outcome == .ended {
             do throws(WatchMachine.Fault) {
                 try copy.endedList(resource, &splitter)
                 absent.remove(resource.kind)
                 faults[resource.kind] = nil
                 changed()
             } catch {
-                outcome = error
+                outcome = .fault(error)
             }
         }
-        if let outcome { failed(resource, outcome) }
+        if case .fault(let fault) = outcome { failed(resource, fault) }
     }
 
     private func watch(_ resource: APIResource, _ version: String) async {
@@ -64,36 +67,42 @@ extension KubernetesSource {
             try self.copy.receivedWatch(resource, bytes, &splitter, random: random)
         }
         switch outcome {
-        case nil:
+        case .ended, .withdrawn:
             let lived = ContinuousClock.now - begun
             copy.watchEnded(resource.kind, lived: lived, random: .random(in: 0 ... .max))
-        case .ended?: break
-        case let fault?: failed(resource, fault)
+        case .fault(.ended): break
+        case .fault(let fault): failed(resource, fault)
         }
     }
 
+    /// How a response came to its end.
+    private enum Outcome: Equatable {
+        case ended
+        /// The server took its leave in good order: a watch goes on elsewhere from where it was.
+        case withdrawn(String)
+        case fault(WatchMachine.Fault)
+    }
+
     /// Sends one request and gives the body of a good answer to `body` piece by piece.
-    ///
-    /// - Returns: what went wrong; `nil` when the response came to its end.
     private func exchange(
         _ resource: APIResource,
         _ target: String,
         silenceMax: Duration,
         _ body: ([UInt8]) throws(WatchMachine.Fault) -> Void
-    ) async -> WatchMachine.Fault? {
+    ) async -> Outcome {
         let response: APIResponse
         do {
             response = try await client.get(target, silenceMax: silenceMax)
         } catch {
             faults[resource.kind] = error.description
-            return .disconnected
+            return .fault(.disconnected)
         }
         defer {
             response.cancel()
             connected.remove(resource.kind)
         }
         for await part in response.parts {
-            if Task.isCancelled { return .disconnected }
+            if Task.isCancelled { return .fault(.disconnected) }
             switch part {
             case .head(let status, let retryAfter):
                 guard status != 200 else {
@@ -102,22 +111,23 @@ extension KubernetesSource {
                     continue
                 }
                 faults[resource.kind] = "\(resource.path): \(sentence(status))"
-                return fault(status, retryAfter)
+                return .fault(fault(status, retryAfter))
             case .body(let bytes):
                 response.taken(bytes.count)
                 do throws(WatchMachine.Fault) {
                     try body(bytes)
                 } catch {
-                    return error
+                    return .fault(error)
                 }
-            case .end: return nil
+            case .end: return .ended
+            case .withdrawn(let sentence): return .withdrawn(sentence)
             case .broken(let sentence):
                 faults[resource.kind] = "\(resource.path): \(sentence)"
                 await client.failed()
-                return .disconnected
+                return .fault(.disconnected)
             }
         }
-        return .disconnected
+        return .fault(.disconnected)
     }
 
     private func fault(_ status: Int, _ retryAfterSeconds: Int64) -> WatchMachine.Fault {

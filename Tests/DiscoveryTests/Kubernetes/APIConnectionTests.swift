@@ -117,7 +117,7 @@ import Testing
                 response.taken(bytes.count)
                 body += bytes
             case .end: return body
-            case .broken: return nil
+            case .withdrawn, .broken: return nil
             }
         }
         return nil

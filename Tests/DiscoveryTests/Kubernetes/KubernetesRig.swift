@@ -37,13 +37,15 @@ enum KubernetesRig {
         _ configuration: ClusterConfiguration? = nil,
         credentials: CredentialStore? = nil,
         mirror: String? = nil,
-        resources: [APIResource] = KubernetesRig.resources
+        resources: [APIResource] = KubernetesRig.resources,
+        timeouts: APITimeouts = APITimeouts()
     ) -> KubernetesSource {
         let configuration = configuration ?? plain(fake)
         let client = APIClient(
             configuration,
             credentials: credentials ?? CredentialStore(configuration),
-            host: fake.client
+            host: fake.client,
+            timeouts: timeouts
         )
         return KubernetesSource(
             client: client,
@@ -51,6 +53,35 @@ enum KubernetesRig {
             mirrorDirectory: mirror,
             resources: resources
         )
+    }
+
+    /// How a server is spoken to.
+    enum Speech: CaseIterable, Sendable {
+        case http1, http2
+    }
+
+    /// Starts a server: in cleartext it speaks HTTP/1.1, over TLS HTTP/2.
+    ///
+    /// - Returns: the server, and how it is reached.
+    static func serve(
+        _ speech: Speech,
+        in folder: TemporaryFolder
+    ) async throws -> (RunningFakeAPIServer, ClusterConfiguration) {
+        let fake = try RunningFakeAPIServer()
+        guard speech == .http2 else { return (fake, plain(fake)) }
+        let authority = TestAuthority(in: folder.path, name: "ca")
+        let leaf = try authority.issue("server", alternativeNames: "IP:127.0.0.1")
+        let files = FakeTLSContext.Files(
+            certificate: leaf.certificate,
+            key: leaf.key,
+            takesHTTP2: true
+        )
+        await fake.tell { $0.setTLS(files) }
+        let configuration = ClusterConfiguration(
+            server: APIServerAddress(host: "127.0.0.1", port: fake.port, isTLS: true),
+            trust: .authorities(.file(authority.certificate))
+        )
+        return (fake, configuration)
     }
 
     /// Takes snapshots until one holds exactly these Services.

@@ -7,9 +7,14 @@ import Testing
 
 /// The Kubernetes source against a fake API server on loopback.
 @Suite(.timeLimit(.minutes(2))) struct KubernetesSourceTests {
-    @Test(arguments: [1, 7, 4_096])
-    func pagesAndEventsArriveHoweverTheyAreCut(chunkByteCount: Int) async throws {
-        let fake = try RunningFakeAPIServer()
+    @Test(arguments: [1, 7, 4_096], KubernetesRig.Speech.allCases)
+    func pagesAndEventsArriveHoweverTheyAreCut(
+        chunkByteCount: Int,
+        speech: KubernetesRig.Speech
+    ) async throws {
+        let folder = try TemporaryFolder()
+        defer { folder.remove() }
+        let (fake, configuration) = try await KubernetesRig.serve(speech, in: folder)
         defer { fake.stop() }
         await fake.tell {
             $0.chunkByteCount = chunkByteCount
@@ -21,7 +26,7 @@ import Testing
                 )
             }
         }
-        let source = KubernetesRig.source(fake)
+        let source = KubernetesRig.source(fake, configuration)
         let stream = await source.start()
         let first = await KubernetesRig.wait(stream, for: ["s1", "s2", "s3", "s4", "s5"])
         #expect(first != nil)
@@ -156,9 +161,14 @@ import Testing
         case bookmarkThenBreak, overloaded, responseCutOff, away
     }
 
-    @Test(arguments: Disturbance.allCases)
-    func theSourceIsInStepAgainAfter(disturbance: Disturbance) async throws {
-        let fake = try RunningFakeAPIServer()
+    @Test(arguments: Disturbance.allCases, KubernetesRig.Speech.allCases)
+    func theSourceIsInStepAgainAfter(
+        disturbance: Disturbance,
+        speech: KubernetesRig.Speech
+    ) async throws {
+        let folder = try TemporaryFolder()
+        defer { folder.remove() }
+        let (fake, configuration) = try await KubernetesRig.serve(speech, in: folder)
         defer { fake.stop() }
         await fake.tell {
             for number in 1...3 {
@@ -169,7 +179,7 @@ import Testing
                 )
             }
         }
-        let source = KubernetesRig.source(fake)
+        let source = KubernetesRig.source(fake, configuration)
         let stream = await source.start()
         #expect(await KubernetesRig.wait(stream, for: ["s1", "s2", "s3"]) != nil)
         await KubernetesRig.wait(fake) { $0.watchedPaths.count == 2 }
