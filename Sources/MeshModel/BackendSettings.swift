@@ -109,11 +109,14 @@ package struct SessionAffinity: Hashable, Sendable {
     package var kind: Kind
     /// How long a tie holds from its first answer; `nil`: as long as the endpoint lives.
     package var absoluteTimeout: Duration?
+    /// How long a tie holds from the last answer; `nil`: no matter.
+    package var idleTimeout: Duration?
 
     /// Makes a tie.
-    package init(_ kind: Kind, absoluteTimeout: Duration? = nil) {
+    package init(_ kind: Kind, absoluteTimeout: Duration? = nil, idleTimeout: Duration? = nil) {
         self.kind = kind
         self.absoluteTimeout = absoluteTimeout
+        self.idleTimeout = idleTimeout
     }
 }
 

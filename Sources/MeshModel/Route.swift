@@ -175,6 +175,8 @@ package struct HTTPRouteRule: Equatable, Sendable {
     package var change: RouteChange?
     /// Which origins' scripts may read answers; `nil`: not decided here.
     package var crossOrigin: CrossOriginPolicy?
+    /// What ties a client to an endpoint (GEP-1619); `nil`: by each cluster's settings.
+    package var persistence: SessionAffinity?
     /// Why the rule as a whole answers 500 (a filter that cannot be honoured), else `nil`.
     package var fault: String?
 
@@ -190,6 +192,7 @@ package struct HTTPRouteRule: Equatable, Sendable {
         mirrors: [RouteMirror] = [],
         change: RouteChange? = nil,
         crossOrigin: CrossOriginPolicy? = nil,
+        persistence: SessionAffinity? = nil,
         fault: String? = nil
     ) {
         self.change = change
@@ -202,6 +205,7 @@ package struct HTTPRouteRule: Equatable, Sendable {
         self.backendRequestTimeout = backendRequestTimeout
         self.retries = retries
         self.mirrors = mirrors
+        self.persistence = persistence
         self.fault = fault
     }
 }

@@ -82,9 +82,9 @@ import Testing
             never: "500"
         ),
         Case(
-            "a feature that another kind has",
-            route("sessionPersistence: { sessionName: x }"),
-            "spec.rules[0].sessionPersistence: expected none: a BackendPolicy's affinity says it",
+            "a session's cookie that is to stay for nobody knows how long",
+            route("sessionPersistence: { cookieConfig: { lifetimeType: Permanent } }"),
+            "spec.rules[0].sessionPersistence.absoluteTimeout: expected a time",
             after: "200",
             never: "500"
         ),

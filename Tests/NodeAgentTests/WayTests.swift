@@ -40,6 +40,24 @@ import Testing
     }
 
     @Test(arguments: Way.allCases)
+    func aRoutesSessionIsToldToTheClient(_ way: Way) throws {
+        let rig = try WayRig(
+            way,
+            rule: """
+                sessionPersistence:
+                  { sessionName: tie, absoluteTimeout: 1h, cookieConfig: { lifetimeType: Permanent } }
+                """
+        )
+        let first = rig.curl("/a", "-i")
+        #expect(first.hasPrefix("HTTP/1.1 200"), "\(rig.agent.errors)")
+        let line = first.split(separator: "\r\n").first { $0.hasPrefix("set-cookie: tie=") }
+        let cookie = try #require(line).dropFirst("set-cookie: ".count)
+        #expect(cookie.hasSuffix("; Path=/; Max-Age=3600; HttpOnly; SameSite=Lax"))
+        let again = rig.curl("/a", "-i -H 'cookie: \(cookie.prefix { $0 != ";" })'")
+        #expect(again.hasPrefix("HTTP/1.1 200") && !again.contains("set-cookie"))
+    }
+
+    @Test(arguments: Way.allCases)
     func bodiesTrailersAndInterimResponsesPassBothDirections(_ way: Way) throws {
         let rig = try WayRig(way)
         let file = "\(rig.agent.directory)/body"

@@ -170,10 +170,21 @@ import Testing
     @Test(arguments: [
         AffinityToken(tag: 0x0123_4567_89ab_cdef), AffinityToken(tag: 0),
         AffinityToken(tag: .max, endSecond: 0x6543_2100),
+        AffinityToken(tag: 1, endSecond: 0x6543_2100, idleSecond: 0x0102_0304),
+        AffinityToken(tag: 1, idleSecond: 0x8102_0304),
     ])
     func tokensAreReadAsTheyAreWritten(token: AffinityToken) {
         let bytes = (0..<token.byteCount).map { token.byte(at: $0) }
         #expect(read(String(decoding: bytes, as: UTF8.self)) == token)
+    }
+
+    @Test(
+        arguments: [(0, 0, true), (9, 0, false), (11, 0, true), (11, 10, false), (0, 11, true)]
+            as [(UInt32, UInt32, Bool)]
+    )
+    func aTokenHoldsUntilItsFirstEnd(end: UInt32, idle: UInt32, holds: Bool) {
+        let token = AffinityToken(tag: 1, endSecond: end, idleSecond: idle)
+        #expect(token.holds(at: 10) == holds)
     }
 
     @Test(arguments: ["", "0123", "0123456789abcdeg", "0123456789ABCDEF", "0123456789abcdef0"])

@@ -105,6 +105,8 @@ struct AffinityRow: BitwiseCopyable {
     var after = TextRange()
     /// How long a tie holds; 0 for as long as the endpoint lives.
     var timeoutSeconds: UInt32 = 0
+    /// How long it holds without being used; 0 for no bound.
+    var idleSeconds: UInt32 = 0
     /// Rows of the view's `affinityTags`, by tag.
     var tags = RowRange()
 }

@@ -348,7 +348,8 @@ package actor EngineAssembler {
                 mirrors: rule.rule.fault == nil ? rule.rule.mirrors.map(mirror) : [],
                 change: rule.rule.fault == nil ? rule.rule.change : nil,
                 crossOrigin: rule.rule.crossOrigin,
-                origin: rule.origin
+                origin: rule.origin,
+                affinity: rule.rule.persistence
             )
         )
     }

@@ -111,6 +111,8 @@ package struct EngineAction: Sendable {
     package var crossOrigin: CrossOriginPolicy?
     /// Where clients reach it, for redirects.
     package var origin: RouteOrigin
+    /// What ties a client to an endpoint; `nil`: by each cluster's settings.
+    package var affinity: SessionAffinity?
 
     /// Makes an action.
     package init(
@@ -126,11 +128,13 @@ package struct EngineAction: Sendable {
         mirrors: [EngineMirror] = [],
         change: RouteChange? = nil,
         crossOrigin: CrossOriginPolicy? = nil,
-        origin: RouteOrigin = RouteOrigin()
+        origin: RouteOrigin = RouteOrigin(),
+        affinity: SessionAffinity? = nil
     ) {
         self.change = change
         self.crossOrigin = crossOrigin
         self.origin = origin
+        self.affinity = affinity
         self.retries = retries
         self.mirrors = mirrors
         self.routeName = routeName

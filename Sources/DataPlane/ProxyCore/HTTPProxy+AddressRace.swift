@@ -286,7 +286,7 @@ extension HTTPProxy {
         let policy = view.balancing[Int(row.balancing)]
         for offset in 0..<Int(row.endpoints.count)
         where view.endpoints[Int(row.endpoints.first) + offset].slot == endpoint.slot {
-            noteAffinity(exchange, policy.affinity, index: offset, nil, isKept: false)
+            noteAffinity(exchange, affinityRow(exchange, policy), index: offset, nil, isKept: false)
         }
     }
 

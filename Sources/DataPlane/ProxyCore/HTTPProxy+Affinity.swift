@@ -14,8 +14,43 @@ extension HTTPProxy {
             return nil
         }
         // A tie that began when ties had no end has none; it ends with the settings' next change.
-        guard (row.timeoutSeconds > 0) == (token.endSecond > 0) else { return nil }
-        return token.endSecond == 0 || token.endSecond > wallSecond ? token : nil
+        guard (row.timeoutSeconds > 0) == (token.endSecond > 0),
+            (row.idleSeconds > 0) == (token.idleSecond > 0)
+        else { return nil }
+        return token.holds(at: wallSecond) ? token : nil
+    }
+
+    /// How clients of an exchange's route are tied: as the route says, else as the cluster's
+    /// policies do. Of a route that another view has replaced nothing is known.
+    func affinityRow(_ exchange: ExchangeHandle, _ policy: BalancingRow) -> AffinityRow {
+        guard exchanges[exchange].flags.contains(.ruled) else { return policy.affinity }
+        let tries = annexes[exchanges[exchange].annex].tries
+        guard tries.row.affinity >= 0 else { return policy.affinity }
+        guard tries.viewVersion == view.version else { return AffinityRow() }
+        return view.affinities[Int(tries.row.affinity)]
+    }
+
+    /// The backend of an action whose endpoint a request is tied to by the route, whatever the
+    /// weights; `nil` for none.
+    @inline(never)
+    func tiedBackend(_ exchange: ExchangeHandle, _ action: ActionRow) -> BackendRow? {
+        guard action.backends.count > 1 else { return nil }
+        for offset in 0..<action.backends.count {
+            let backend = view.backends[Int(action.backends.first + offset)]
+            guard backend.tries >= 0, view.tries[Int(backend.tries)].affinity >= 0 else { continue }
+            let row = view.affinities[Int(view.tries[Int(backend.tries)].affinity)]
+            guard let token = affinityToken(exchange, row) else { return nil }
+            if index(of: token.tag, row.tags) != nil { return backend }
+        }
+        return nil
+    }
+
+    private func index(of tag: UInt64, _ tags: RowRange) -> Int? {
+        guard tags.count > 0 else { return nil }
+        let first = Int(tags.first)
+        let place = HashRing.place(tag, Int(tags.count)) { view.affinityTags[first + $0].tag }
+        let row = view.affinityTags[first + place]
+        return row.tag == tag ? Int(row.endpoint) : nil
     }
 
     private var wallSecond: UInt32 {
@@ -23,19 +58,18 @@ extension HTTPProxy {
     }
 
     /// The endpoint of a tie, if it is there and can be taken.
-    func affineEndpoint(_ token: AffinityToken?, _ choice: EndpointChoice) -> Int? {
-        let tags = choice.policy.affinity.tags
-        guard let token, tags.count > 0 else { return nil }
-        let first = Int(tags.first)
-        let place = HashRing.place(token.tag, Int(tags.count)) { view.affinityTags[first + $0].tag }
-        let row = view.affinityTags[first + place]
-        guard row.tag == token.tag else { return nil }
+    func affineEndpoint(
+        _ token: AffinityToken?,
+        _ tags: RowRange,
+        _ choice: EndpointChoice
+    ) -> Int? {
+        guard let token, let index = index(of: token.tag, tags) else { return nil }
         var choice = choice
-        let index = Int(row.endpoint)
         return isEligible(index, &choice) ? index : nil
     }
 
-    /// Has the response tell the client of its tie: a cookie when the tie is new, a header always.
+    /// Has the response tell the client of its tie: a cookie when the tie is new, or ends by not being
+    /// used; a header always.
     func noteAffinity(
         _ exchange: ExchangeHandle,
         _ row: AffinityRow,
@@ -46,7 +80,9 @@ extension HTTPProxy {
         guard row.kind == .cookie || row.kind == .header else { return }
         takeNoteBack(exchange)
         if isKept {
-            if row.kind == .header, let token { write(token, row, exchange) }
+            guard row.kind == .header || row.idleSeconds > 0, var token else { return }
+            if row.idleSeconds > 0 { token.idleSecond = wallSecond &+ row.idleSeconds }
+            write(token, row, exchange)
             return
         }
         if token != nil { counters.count(.affinityMoves) }
@@ -57,6 +93,7 @@ extension HTTPProxy {
         }
         var fresh = AffinityToken(tag: tag)
         if row.timeoutSeconds > 0 { fresh.endSecond = wallSecond &+ row.timeoutSeconds }
+        if row.idleSeconds > 0 { fresh.idleSecond = wallSecond &+ row.idleSeconds }
         write(fresh, row, exchange)
     }
 

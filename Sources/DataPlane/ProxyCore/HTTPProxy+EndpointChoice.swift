@@ -49,14 +49,15 @@ extension HTTPProxy {
         var choice = EndpointChoice(row, policy, cluster: Int32(cluster), now: loop.nowNanoseconds)
         setBounds(&choice, exchange)
         let key = hashKey(exchange, policy)
-        let token = affinityToken(exchange, policy.affinity)
-        let tied = affineEndpoint(token, choice)
+        let affinity = affinityRow(exchange, policy)
+        let token = affinityToken(exchange, affinity)
+        let tied = affineEndpoint(token, affinity.tags, choice)
         guard var index = tied ?? choose(&choice, row, key) else {
             if choice.metBreaker { refuse(overflow(choice)) }
             return nil
         }
         if policy.racesFamilies { index = preferredAddress(index, &choice) }
-        noteAffinity(exchange, policy.affinity, index: index, token, isKept: tied == index)
+        noteAffinity(exchange, affinity, index: index, token, isKept: tied == index)
         return view.endpoints[choice.first + index]
     }
 

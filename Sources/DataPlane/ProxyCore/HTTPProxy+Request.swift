@@ -160,7 +160,8 @@ extension HTTPProxy {
             guard takeChange(row.change, for: exchange) else { return false }
         }
         guard row.weightSum > 0 else { return true }
-        let backend = pick(row)
+        var backend = pick(row)
+        if backend.tries >= 0 { backend = tiedBackend(exchange, row) ?? backend }
         exchanges[exchange].action.cluster = backend.cluster
         if backend.change >= 0 {
             guard takeChange(backend.change, for: exchange) else { return false }

@@ -7,6 +7,7 @@ extension HTTPProxy {
     func takeRules(_ index: Int32, for exchange: ExchangeHandle) {
         let annex = annex(exchange)
         annexes[annex].tries.row = view.tries[Int(index)]
+        annexes[annex].tries.viewVersion = view.version
         exchanges[exchange].flags.insert(.ruled)
         if view.tries[Int(index)].mirrors.count > 0 { drawMirrors(exchange, annex) }
     }

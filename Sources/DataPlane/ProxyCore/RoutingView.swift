@@ -226,6 +226,7 @@ package struct RoutingView: ~Copyable {
     let maglevEntries: FlatTable<UInt16>
     let parts: FlatTable<PartRow>
     let zones: FlatTable<ZoneRow>
+    let affinities: FlatTable<AffinityRow>
     let affinityTags: FlatTable<AffinityTagRow>
     let edges: FlatTable<EdgeRow>
     let prefixes: FlatTable<IPPrefix>
@@ -286,6 +287,7 @@ package struct RoutingView: ~Copyable {
         maglevEntries = arena.table(builder.balancing.entries)
         parts = arena.table(builder.balancing.parts)
         zones = arena.table(builder.balancing.zones)
+        affinities = arena.table(builder.balancing.affinities)
         affinityTags = arena.table(builder.balancing.tags)
         edges = arena.table(builder.edges)
         prefixes = arena.table(builder.prefixes)

@@ -10,17 +10,23 @@ struct BalancingTables {
     var parts: [PartRow] = []
     var zones: [ZoneRow] = []
     var tags: [AffinityTagRow] = []
+    /// Of routes.
+    var affinities: [AffinityRow] = []
+    /// Clusters that routes tie clients to, and where each cluster's tags are.
+    var tiedClusters: Set<Int32> = []
+    var tagRanges: [Int32: RowRange] = [:]
 }
 
 extension RoutingViewBuilder {
     /// Adds what a cluster's policies need.
     ///
     /// - Returns: the row's index; -1 for none.
-    mutating func addBalancing(_ cluster: EngineCluster) -> Int32 {
+    mutating func addBalancing(_ cluster: EngineCluster, at slot: Int32) -> Int32 {
         let settings = cluster.settings
-        guard settings.needsBalancing || cluster.racesFamilies || cluster.followsHints else {
-            return -1
-        }
+        guard
+            settings.needsBalancing || cluster.racesFamilies || cluster.followsHints
+                || balancing.tiedClusters.contains(slot)
+        else { return -1 }
         var row = BalancingRow()
         row.algorithm = BalancingRow.Algorithm(settings.balancing.algorithm)
         row.racesFamilies = cluster.racesFamilies
@@ -35,8 +41,11 @@ extension RoutingViewBuilder {
         row.nodeCount = Int32(clamping: cluster.locality.nodeCount)
         if let table = cluster.table { row.table = add(table) }
         if let subset = settings.balancing.subset { row.subset = add(subset, cluster.places) }
+        if balancing.tiedClusters.contains(slot) || settings.affinity.map(\.needsTags) == true {
+            balancing.tagRanges[slot] = addTags(cluster)
+        }
         if let affinity = settings.affinity {
-            row.affinity = add(affinity, cluster)
+            row.affinity = affinityRow(affinity, slot)
             if row.affinity.kind == .source && row.algorithm != .ringHash {
                 row.algorithm = .maglev
             }
@@ -132,11 +141,32 @@ extension RoutingViewBuilder {
         )
     }
 
-    private mutating func add(_ affinity: SessionAffinity, _ cluster: EngineCluster) -> AffinityRow
+    // MARK: Ties
+
+    /// Notes which clusters routes tie clients to, before those are added.
+    mutating func findTiedClusters(_ configuration: EngineConfiguration) {
+        for entry in configuration.entries.values {
+            for rule in entry.hosts.flatMap(\.rules) where rule.action.affinity != nil {
+                balancing.tiedClusters.formUnion(rule.action.backends.map(\.cluster))
+            }
+        }
+    }
+
+    /// Adds how a route ties clients to a cluster's endpoints.
+    ///
+    /// - Returns: the row's index; -1 for none.
+    mutating func addAffinity(_ affinity: SessionAffinity?, _ cluster: Int32) -> Int32 {
+        guard let affinity, cluster >= 0 else { return -1 }
+        let row = affinityRow(affinity, cluster)
+        balancing.affinities.append(row)
+        return Int32(balancing.affinities.count - 1)
+    }
+
+    private mutating func affinityRow(_ affinity: SessionAffinity, _ cluster: Int32) -> AffinityRow
     {
         var row = AffinityRow()
-        let seconds = affinity.absoluteTimeout?.components.seconds ?? 0
-        row.timeoutSeconds = affinity.absoluteTimeout == nil ? 0 : UInt32(clamping: max(seconds, 1))
+        row.timeoutSeconds = Self.seconds(affinity.absoluteTimeout)
+        row.idleSeconds = Self.seconds(affinity.idleTimeout)
         switch affinity.kind {
         case .source:
             row.kind = .source
@@ -154,7 +184,16 @@ extension RoutingViewBuilder {
             let age = lifetime.map { "; Max-Age=\($0.components.seconds)" } ?? ""
             row.after = intern("; Path=\(path.isEmpty ? "/" : path)\(age); HttpOnly; SameSite=Lax")
         }
-        row.tags = RowRange(
+        row.tags = balancing.tagRanges[cluster] ?? RowRange()
+        return row
+    }
+
+    private static func seconds(_ timeout: Duration?) -> UInt32 {
+        timeout.map { UInt32(clamping: max($0.components.seconds, 1)) } ?? 0
+    }
+
+    private mutating func addTags(_ cluster: EngineCluster) -> RowRange {
+        let range = RowRange(
             first: Int32(balancing.tags.count),
             count: Int32(cluster.endpoints.count)
         )
@@ -168,8 +207,13 @@ extension RoutingViewBuilder {
             )
         }
         balancing.tags += tags.sorted { $0.tag < $1.tag }
-        return row
+        return range
     }
+}
+
+extension SessionAffinity {
+    /// Whether endpoints are named to clients.
+    var needsTags: Bool { kind != .source }
 }
 
 extension PartRow {

@@ -32,6 +32,7 @@ struct RoutingViewBuilder {
 
     init(_ configuration: EngineConfiguration) {
         addNames(configuration)
+        findTiedClusters(configuration)
         for (slot, cluster) in configuration.clusters.sorted(by: { $0.key < $1.key }) {
             add(cluster, at: slot)
         }
@@ -55,7 +56,7 @@ struct RoutingViewBuilder {
         endpoints += cluster.endpoints
         clusters[Int(slot)] = ClusterRow(
             isPresent: true,
-            balancing: addBalancing(cluster),
+            balancing: addBalancing(cluster, at: slot),
             takesEarlyData: cluster.settings.takesEarlyData,
             proxyVersion: cluster.settings.proxyProtocolVersion,
             retryBudget: RetryBudget(
@@ -259,7 +260,8 @@ struct RoutingViewBuilder {
     ) -> Int32 {
         let settings = clusterSettings[cluster] ?? BackendSettings()
         let range = RowRange(first: Int32(mirrors.count), count: Int32(action.mirrors.count))
-        guard let row = TryRow(action, settings, times, mirrors: range) else { return -1 }
+        guard var row = TryRow(action, settings, times, mirrors: range) else { return -1 }
+        row.affinity = addAffinity(action.affinity, cluster)
         mirrors += action.mirrors.map {
             MirrorRow(
                 cluster: $0.cluster,

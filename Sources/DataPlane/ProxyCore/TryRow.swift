@@ -15,6 +15,9 @@ struct TryRow: BitwiseCopyable {
     /// How long the first try is waited for, and how many may follow; 0: no second tries.
     var hedgeNanoseconds: UInt64 = 0
     var hedgeMax: UInt8 = 0
+    /// How the route ties clients to endpoints: a row of the view by which the exchange was routed;
+    /// -1 for by the cluster's settings.
+    var affinity: Int32 = -1
     /// Clusters that get copies: rows of the view by which the exchange was routed.
     var mirrors = RowRange()
 
@@ -44,7 +47,9 @@ struct TryRow: BitwiseCopyable {
         let sum =
             tryNanoseconds | idleNanoseconds | connectNanoseconds | poolNanoseconds
             | hedgeNanoseconds
-        guard sum != 0 || retry.attempts > 0 || mirrors.count > 0 else { return nil }
+        guard sum != 0 || retry.attempts > 0 || mirrors.count > 0 || action.affinity != nil else {
+            return nil
+        }
     }
 
     init() {}
@@ -53,6 +58,8 @@ struct TryRow: BitwiseCopyable {
 /// What an exchange with a `TryRow` keeps of its tries.
 struct TryState: BitwiseCopyable {
     var row = TryRow()
+    /// The view by which the exchange was routed.
+    var viewVersion: UInt64 = 0
     /// Retries begun.
     var retryCount: UInt8 = 0
     /// A retry of its cluster's budget is taken.

@@ -131,6 +131,7 @@ struct BackendPatch {
         ]
         let kind = reader.requiredChoice("type", among: kinds)
         let absoluteTimeout = reader.duration("absoluteTimeout")
+        let idleTimeout = reader.duration("idleTimeout")
         switch kind {
         case .cookie:
             let name = reader.requiredString("name")
@@ -144,16 +145,21 @@ struct BackendPatch {
             let lifetime = reader.duration("lifetime")
             return SessionAffinity(
                 .cookie(name: name, path: path, lifetime: lifetime),
-                absoluteTimeout: absoluteTimeout
+                absoluteTimeout: absoluteTimeout,
+                idleTimeout: idleTimeout
             )
         case .header:
             reader.refuse(["path", "lifetime"], "is for a cookie")
             return SessionAffinity(
                 .header(reader.fieldName("name")),
-                absoluteTimeout: absoluteTimeout
+                absoluteTimeout: absoluteTimeout,
+                idleTimeout: idleTimeout
             )
         case .source:
-            reader.refuse(["name", "path", "lifetime"], "expected none for the source")
+            reader.refuse(
+                ["name", "path", "lifetime", "idleTimeout"],
+                "expected none for the source"
+            )
             return SessionAffinity(.source, absoluteTimeout: absoluteTimeout)
         case nil: return nil
         }

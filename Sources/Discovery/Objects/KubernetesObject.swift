@@ -160,6 +160,7 @@ package struct HTTPRouteContent: Equatable, Sendable {
         var mirrors: [Mirror] = []
         var change: RouteChange?
         var crossOrigin: CrossOriginPolicy?
+        var persistence: SessionAffinity?
     }
 
     /// One `RequestMirror` filter.

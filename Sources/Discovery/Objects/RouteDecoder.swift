@@ -51,9 +51,6 @@ enum RouteDecoder {
     private static func rule(_ reader: inout FieldReader) -> HTTPRouteContent.Rule {
         defer { reader.refuseUnknown() }
         reader.ignore("name")
-        if reader.has("sessionPersistence") {
-            reader.refuse("sessionPersistence", "expected none: a BackendPolicy's affinity says it")
-        }
         let matches = matches(&reader, match)
         let filters = RouteFilterDecoder.filters(&reader)
         let backends = backends(&reader)
@@ -71,7 +68,8 @@ enum RouteDecoder {
             retries: RouteRetryDecoder.retries(&reader),
             mirrors: filters.mirrors,
             change: filters.change,
-            crossOrigin: filters.crossOrigin
+            crossOrigin: filters.crossOrigin,
+            persistence: RouteSessionDecoder.persistence(&reader, matches)
         )
     }
 

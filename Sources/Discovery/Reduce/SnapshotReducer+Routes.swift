@@ -46,7 +46,7 @@ extension SnapshotReducer {
         _ candidates: inout [Candidate]
     ) {
         var unresolved: ReferenceFailure?
-        var rules = content.rules.map { rule($0, object.key, &unresolved) }
+        var rules = content.rules.enumerated().map { rule($1, $0, object.key, &unresolved) }
         for index in rules.indices { rules[index].fault = fault }
         if object.key.kind == .grpcRoute { speakHTTP2(to: rules) }
         snapshot.httpRoutes[object.key] = HTTPRoute(
@@ -97,6 +97,7 @@ extension SnapshotReducer {
 
     private func rule(
         _ rule: HTTPRouteContent.Rule,
+        _ index: Int,
         _ key: ObjectKey,
         _ unresolved: inout ReferenceFailure?
     ) -> HTTPRouteRule {
@@ -110,8 +111,30 @@ extension SnapshotReducer {
             retries: rule.retries,
             mirrors: rule.mirrors.map { mirror($0, key, &unresolved) },
             change: rule.change,
-            crossOrigin: rule.crossOrigin
+            crossOrigin: rule.crossOrigin,
+            persistence: rule.persistence.map { Self.named($0, key, index) }
         )
+    }
+
+    /// A session without a name has one that tells rules apart, and tells nothing else.
+    private static func named(
+        _ persistence: SessionAffinity,
+        _ key: ObjectKey,
+        _ index: Int
+    ) -> SessionAffinity {
+        // FNV-1a.
+        let hash = "\(key.path)/\(index)".utf8.reduce(0x811c_9dc5 as UInt32) {
+            ($0 ^ UInt32($1)) &* 0x0100_0193
+        }
+        let name = "martlet-session-" + String(hash, radix: 16)
+        var named = persistence
+        switch persistence.kind {
+        case .cookie(let own, let path, let lifetime) where own.isEmpty:
+            named.kind = .cookie(name: name, path: path, lifetime: lifetime)
+        case .header(let own) where own.isEmpty: named.kind = .header(name)
+        case .cookie, .header, .source: break
+        }
+        return named
     }
 
     private func mirror(

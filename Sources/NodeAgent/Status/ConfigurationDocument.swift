@@ -131,6 +131,7 @@ struct ConfigurationDocument {
             write("requestTimeoutSeconds", rule.requestTimeout, &json)
             write("backendRequestTimeoutSeconds", rule.backendRequestTimeout, &json)
             if let retries = rule.retries { SettingsDocument.write(retries, &json) }
+            if let tie = rule.persistence { SettingsDocument.write(tie, &json) }
             json.array("mirrors") { json in
                 for mirror in rule.mirrors { write(mirror, &json) }
             }

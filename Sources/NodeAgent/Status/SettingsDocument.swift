@@ -138,7 +138,8 @@ enum SettingsDocument {
         }
     }
 
-    private static func write(_ affinity: SessionAffinity, _ json: inout JSONWriter) {
+    /// Writes what ties clients to endpoints as the member `affinity`.
+    static func write(_ affinity: SessionAffinity, _ json: inout JSONWriter) {
         json.object("affinity") { json in
             switch affinity.kind {
             case .cookie(let name, let path, let lifetime):
@@ -152,6 +153,7 @@ enum SettingsDocument {
             case .source: json.string("type", "source")
             }
             seconds("absoluteTimeoutSeconds", affinity.absoluteTimeout, &json)
+            seconds("idleTimeoutSeconds", affinity.idleTimeout, &json)
         }
     }
 

@@ -162,4 +162,102 @@ import Testing
         rig.install(clusters: [[0, 1, 2, 3]], settings: settings(.source), places: places)
         #expect(Set((0..<10).map { _ in rig.ask().endpoint }).count == 1)
     }
+
+    // MARK: Of routes
+
+    private func routed(
+        _ rig: EngineRig,
+        clusters: [[Int]] = [[0, 1, 2, 3]],
+        weights: [UInt32] = [],
+        settings: BackendSettings = BackendSettings(),
+        _ affinity: SessionAffinity
+    ) {
+        rig.install(
+            clusters: clusters,
+            weights: weights,
+            settings: settings,
+            places: places
+        ) { $0.affinity = affinity }
+    }
+
+    @Test func aRoutesTieComesBeforeTheServices() throws {
+        let rig = try EngineRig(endpointCount: 4)
+        routed(rig, settings: settings(.header("x-tie")), SessionAffinity(cookie))
+        for _ in 0..<4 {
+            let first = rig.ask()
+            #expect(field("x-tie", in: rig.text(first.client)) == nil)
+            let set = try #require(field("set-cookie", in: rig.text(first.client)))
+            for _ in 0..<3 {
+                let again = rig.ask(EngineRig.get("/", "cookie: \(value(set))"))
+                #expect(again.endpoint == first.endpoint)
+                #expect(field("set-cookie", in: rig.text(again.client)) == nil)
+            }
+        }
+    }
+
+    @Test func aRoutesHeaderLeadsBackToItsEndpointWithoutAnyPolicy() throws {
+        let rig = try EngineRig(endpointCount: 4)
+        routed(rig, SessionAffinity(.header("x-session")))
+        for _ in 0..<4 {
+            let first = rig.ask()
+            let token = try #require(field("x-session", in: rig.text(first.client)))
+            let again = rig.ask(EngineRig.get("/", "x-session: \(token)"))
+            #expect(again.endpoint == first.endpoint)
+            #expect(field("x-session", in: rig.text(again.client)) == token)
+        }
+    }
+
+    @Test func aRoutesTieDecidesAmongItsBackendsWhateverTheirWeights() throws {
+        let rig = try EngineRig(endpointCount: 4)
+        let affinity = SessionAffinity(cookie)
+        routed(rig, clusters: [[0, 1], [2, 3]], weights: [1, 1], affinity)
+        var ties: [Int: String] = [:]
+        for _ in 0..<40 where ties.count < 4 {
+            let found = rig.ask()
+            ties[found.endpoint] = field("set-cookie", in: rig.text(found.client)).map(value)
+        }
+        #expect(ties.count == 4)
+        routed(rig, clusters: [[0, 1], [2, 3]], weights: [999, 1], affinity)
+        for (endpoint, cookie) in ties {
+            for _ in 0..<3 {
+                #expect(rig.ask(EngineRig.get("/", "cookie: \(cookie)")).endpoint == endpoint)
+            }
+        }
+        routed(rig, clusters: [[0, 1], [2, 3]], weights: [1, 0], affinity)
+        let moved = rig.ask(EngineRig.get("/", "cookie: \(try #require(ties[2]))"))
+        #expect([0, 1].contains(moved.endpoint))
+        #expect(field("set-cookie", in: rig.text(moved.client)) != nil)
+    }
+
+    @Test(arguments: [nil, .seconds(25)] as [Duration?])
+    func aTieThatIsNotUsedEnds(absolute: Duration?) throws {
+        let rig = try EngineRig(endpointCount: 4)
+        routed(
+            rig,
+            SessionAffinity(cookie, absoluteTimeout: absolute, idleTimeout: .seconds(10))
+        )
+        let first = rig.ask()
+        var tie = value(try #require(field("set-cookie", in: rig.text(first.client))))
+        #expect(tie.count == "tie=".count + 32)
+        for step in 1...5 {
+            rig.pass(seconds: 6)
+            let again = rig.ask(EngineRig.get("/", "cookie: \(tie)"))
+            let set = try #require(field("set-cookie", in: rig.text(again.client)))
+            let isOver = absolute != nil && step == 5
+            #expect(value(set).prefix(20) == tie.prefix(20) || isOver)
+            if !isOver { #expect(again.endpoint == first.endpoint) }
+            #expect(value(set) != tie)
+            tie = value(set)
+        }
+        let moves = rig.proxy.counters[.affinityMoves]
+        let before = tie
+        rig.pass(seconds: 11)
+        let late = rig.ask(EngineRig.get("/", "cookie: \(before)"))
+        let fresh = try #require(field("set-cookie", in: rig.text(late.client)))
+        #expect(value(fresh) != before)
+        #expect(rig.proxy.counters[.affinityMoves] == moves)
+        // In turn, four new clients have four endpoints: the old tie leads nowhere.
+        let found = (0..<4).map { _ in rig.ask(EngineRig.get("/", "cookie: \(before)")).endpoint }
+        #expect(Set(found).count == 4)
+    }
 }
