@@ -95,13 +95,17 @@ package struct ListenerPlan: Sendable {
             where hosts[pattern] == nil
                 && ordered.first(where: { $0.host.covers(pattern) })?.id == listener.id
             {
-                let rules = EngineContribution.rules(
-                    of: routes,
-                    plugins: listener.plugins,
-                    at: RouteOrigin(
-                        isTLS: listener.listenerProtocol == .https,
-                        port: listener.port
-                    )
+                let rules = EngineContribution.presenting(
+                    listener.endpointCertificate,
+                    in: EngineContribution.rules(
+                        of: routes,
+                        plugins: listener.plugins,
+                        at: RouteOrigin(
+                            isTLS: listener.listenerProtocol == .https,
+                            port: listener.port
+                        )
+                    ),
+                    from: snapshot
                 )
                 contribution.addClusters(of: rules, from: snapshot)
                 hosts[pattern] = .init(

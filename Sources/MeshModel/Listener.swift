@@ -123,6 +123,8 @@ package struct Listener: Equatable, Sendable {
     package var host: HostPattern
     /// Secrets with the certificates, the first being the default.
     package var certificates: [ObjectKey]
+    /// The Secret with what its Gateway shows to endpoints that speak TLS (GEP-3155), if any.
+    package var endpointCertificate: ObjectKey?
     /// Attached routes, sorted by key.
     package var attachments: [Attachment]
     /// Gateway-level plugins: those of the Gateway, overridden by name by those of the listener.
@@ -138,6 +140,7 @@ package struct Listener: Equatable, Sendable {
         listenerProtocol: ListenerProtocol,
         host: HostPattern = .any,
         certificates: [ObjectKey] = [],
+        endpointCertificate: ObjectKey? = nil,
         attachments: [Attachment] = [],
         plugins: [PluginBinding] = [],
         settings: ListenerSettings = ListenerSettings()
@@ -148,6 +151,7 @@ package struct Listener: Equatable, Sendable {
         self.listenerProtocol = listenerProtocol
         self.host = host
         self.certificates = certificates
+        self.endpointCertificate = endpointCertificate
         self.attachments = attachments
         self.plugins = plugins
         self.settings = settings

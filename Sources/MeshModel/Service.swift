@@ -18,20 +18,35 @@ package struct ClusterID: Hashable, Sendable, Comparable, CustomStringConvertibl
     package let name: String
     /// The Service's port number.
     package let port: UInt16
+    /// The Secret whose certificate is shown to endpoints on behalf of a Gateway, as
+    /// `namespace/name`; empty for none. Connections under one are never used under another.
+    package let identity: String
 
     /// Makes an identifier of its parts.
-    package init(namespace: String, name: String, port: UInt16) {
+    package init(namespace: String, name: String, port: UInt16, identity: String = "") {
         self.namespace = namespace
         self.name = name
         self.port = port
+        self.identity = identity
     }
 
-    /// `namespace/name:port`.
-    package var description: String { "\(namespace)/\(name):\(port)" }
+    /// The Service port, under whatever identity.
+    package var plain: ClusterID { ClusterID(namespace: namespace, name: name, port: port) }
 
-    /// Orders by namespace, name, port.
+    /// The Service port under an identity.
+    package func presenting(_ certificate: ObjectKey) -> ClusterID {
+        ClusterID(namespace: namespace, name: name, port: port, identity: certificate.path)
+    }
+
+    /// `namespace/name:port`, and ` as namespace/secret` under an identity.
+    package var description: String {
+        "\(namespace)/\(name):\(port)" + (identity.isEmpty ? "" : " as \(identity)")
+    }
+
+    /// Orders by namespace, name, port, identity.
     package static func < (left: ClusterID, right: ClusterID) -> Bool {
-        (left.namespace, left.name, left.port) < (right.namespace, right.name, right.port)
+        (left.namespace, left.name, left.port, left.identity)
+            < (right.namespace, right.name, right.port, right.identity)
     }
 }
 
@@ -118,6 +133,17 @@ package struct Cluster: Equatable, Sendable {
         self.settings = settings
         self.endpoints = endpoints
         self.isNamed = isNamed
+    }
+
+    /// The same under another name.
+    package func identified(as id: ClusterID) -> Cluster {
+        Cluster(
+            id: id,
+            appProtocol: appProtocol,
+            settings: settings,
+            endpoints: endpoints,
+            isNamed: isNamed
+        )
     }
 
     /// The endpoints that may be chosen now.

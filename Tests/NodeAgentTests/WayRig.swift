@@ -43,6 +43,8 @@ final class WayRig {
         ] { Command.run("ip -n \(pod) \(command)") }
         try agent.write("backend.py", WayBackend.program)
         start("/usr/bin/python3 \(agent.directory)/backend.py \(address) \(backendPort)")
+        let knock = "\(prefix)bash -c '</dev/tcp/\(address)/\(backendPort)'"
+        _ = agent.waits { Command.run(knock).status == 0 }
         try agent.write("manifests/way.yaml", manifests(rule, objects, appProtocol))
         pid = try agent.start(
             """

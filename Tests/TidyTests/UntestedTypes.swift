@@ -39,7 +39,7 @@ enum UntestedTypes {
         ],
         "inside the readers, driven by SettingsPolicyTests": [
             "BackendPatch", "GatewayTLSDecoder", "ListenerPatch", "PolicyTarget",
-            "RouteRetryDecoder", "SettingsDecoder",
+            "RouteRetryDecoder", "RouteSessionDecoder", "SettingsDecoder",
         ],
         "inside lookups of names, driven by NameResolverTests": ["ServerExchange"],
         "parts of health checks, driven by HealthCheckTests": [

@@ -177,24 +177,29 @@ package actor EngineAssembler {
         return faults
     }
 
-    /// Tells every worker what a health check found of a cluster's endpoint; nothing happens to one
+    /// Tells every worker what a health check found of a cluster's endpoint, under whatever identity; nothing happens to one
     /// that is in no configuration. An endpoint that comes anew is healthy until told otherwise.
     package func setHealth(
         _ cluster: ClusterID,
         _ address: SocketAddress,
         isHealthy: Bool
     ) async {
-        guard let endpoint = slots.present(cluster, address) else { return }
+        let known = endpoints.keys.filter { $0.plain == cluster }
+            .compactMap { slots.present($0, address) }
+        guard !known.isEmpty else { return }
         _ = await pool.perform { worker in
-            worker.proxy.setHealth(
-                endpoint.slot,
-                generation: endpoint.generation,
-                isHealthy: isHealthy
-            )
+            for endpoint in known {
+                worker.proxy.setHealth(
+                    endpoint.slot,
+                    generation: endpoint.generation,
+                    isHealthy: isHealthy
+                )
+            }
         }
     }
 
-    /// What all workers know of the endpoints in use, by cluster and address.
+    /// What all workers know of the endpoints in use, by cluster, under whatever identity, and
+    /// address.
     package func conditions() async -> [ClusterID: [SocketAddress: EndpointCondition]] {
         let asked = endpoints
         let answers = await pool.perform { worker in
@@ -204,7 +209,7 @@ package actor EngineAssembler {
         for answer in answers.compactMap(\.self) {
             for (id, conditions) in answer {
                 for (endpoint, condition) in zip(asked[id] ?? [], conditions) {
-                    sums[id, default: [:]][endpoint.address, default: EndpointCondition()]
+                    sums[id.plain, default: [:]][endpoint.address, default: EndpointCondition()]
                         .add(condition)
                 }
             }

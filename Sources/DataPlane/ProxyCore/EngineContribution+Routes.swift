@@ -49,12 +49,48 @@ extension EngineContribution {
             let targets = rule.rule.backends.map(\.target) + rule.rule.mirrors.map(\.target)
             for target in targets {
                 guard case .cluster(let id) = target else { continue }
-                let cluster = snapshot.clusters[id] ?? Cluster(id: id)
-                clusters[id] = cluster
-                if let key = cluster.settings.tls?.certificate {
-                    certificates[key] = snapshot.certificates[key]
-                }
+                addCluster(id, from: snapshot)
             }
+        }
+    }
+
+    private mutating func addCluster(_ id: ClusterID, from snapshot: MeshSnapshot) {
+        var cluster = snapshot.clusters[id.plain] ?? Cluster(id: id.plain)
+        if !id.identity.isEmpty {
+            cluster = cluster.identified(as: id)
+            cluster.settings.tls?.certificate = snapshot.certificates.keys.first {
+                $0.path == id.identity
+            }
+        }
+        clusters[id] = cluster
+        if let key = cluster.settings.tls?.certificate {
+            certificates[key] = snapshot.certificates[key]
+        }
+    }
+
+    /// Rules whose clusters that speak TLS are shown a Gateway's certificate; those whose policy
+    /// names one are not.
+    package static func presenting(
+        _ certificate: ObjectKey?,
+        in rules: [Rule],
+        from snapshot: MeshSnapshot
+    ) -> [Rule] {
+        guard let certificate else { return rules }
+        func presenting(_ target: RouteBackend.Target) -> RouteBackend.Target {
+            guard case .cluster(let id) = target,
+                let tls = snapshot.clusters[id]?.settings.tls, tls.certificate == nil
+            else { return target }
+            return .cluster(id.presenting(certificate))
+        }
+        return rules.map { rule in
+            var rule = rule
+            for index in rule.rule.backends.indices {
+                rule.rule.backends[index].target = presenting(rule.rule.backends[index].target)
+            }
+            for index in rule.rule.mirrors.indices {
+                rule.rule.mirrors[index].target = presenting(rule.rule.mirrors[index].target)
+            }
+            return rule
         }
     }
 }

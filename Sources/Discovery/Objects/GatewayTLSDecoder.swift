@@ -1,12 +1,22 @@
 import MeshModel
 
-/// `spec.tls` of a Gateway: validation of clients' certificates (GEP-91).
+/// `spec.tls` of a Gateway: validation of clients' certificates (GEP-91), and its own towards
+/// endpoints (GEP-3155).
 enum GatewayTLSDecoder {
     static func read(_ spec: inout FieldReader, into content: inout GatewayContent) {
         var tls = spec.reader("tls")
         defer { tls.refuseUnknown() }
         if tls.has("backend") {
-            tls.refuse("backend", "expected none: a BackendPolicy's tls.certificateRef says it")
+            var backend = tls.reader("backend")
+            defer { backend.refuseUnknown() }
+            if backend.has("clientCertificateRef") {
+                var reference = backend.reader("clientCertificateRef")
+                content.endpointCertificate = GatewayDecoder.reference(
+                    &reference,
+                    defaultKind: "Secret"
+                )
+                reference.refuseUnknown()
+            }
         }
         guard tls.has("frontend") else { return }
         var frontend = tls.reader("frontend")

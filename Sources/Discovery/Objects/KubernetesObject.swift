@@ -133,6 +133,8 @@ package struct GatewayContent: Equatable, Sendable {
     var clientValidation: ClientValidation?
     /// `nil` values turn validation off for the port.
     var clientValidationByPort: [UInt16: ClientValidation?] = [:]
+    /// The Secret with what is shown to endpoints (`spec.tls.backend.clientCertificateRef`).
+    var endpointCertificate: ObjectReference?
     var addresses: [IPAddress] = []
 }
 

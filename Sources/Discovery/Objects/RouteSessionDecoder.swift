@@ -76,6 +76,7 @@ enum RouteSessionDecoder {
         switch path {
         case .exact(let exact): text = exact
         case .prefix(let prefix): text = prefix
+        case .pattern: text = ""
         }
         let isPlain = text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f && $0 != 0x3b && $0 != 0x2c }
         return text.isEmpty || !isPlain ? "/" : text

@@ -30,6 +30,7 @@ extension SnapshotReducer {
         }
         markConflicts(&candidates)
         resolveCertificates(&candidates)
+        for gateway in gateways { resolveEndpointCertificate(gateway, &candidates) }
         reduceListenerPolicies(&candidates)
         attachRoutes(&candidates)
         attachPlugins(&candidates)
@@ -195,6 +196,34 @@ extension SnapshotReducer {
                 )
             }
             if resolved.isEmpty { candidates[index].isUsable = false }
+        }
+    }
+
+    /// Takes what a Gateway shows to endpoints into its listeners.
+    private mutating func resolveEndpointCertificate(
+        _ gateway: KubernetesObject,
+        _ candidates: inout [Candidate]
+    ) {
+        guard case .gateway(let content) = gateway.content,
+            let reference = content.endpointCertificate
+        else { return }
+        switch certificate(reference, from: gateway.key) {
+        case .success(let found):
+            snapshot.certificates[found.key] = found
+            for index in candidates.indices where candidates[index].gateway.key == gateway.key {
+                candidates[index].listener.endpointCertificate = found.key
+            }
+            conditions[gateway.key, default: []].append(.resolved(subject: ""))
+        case .failure(let failure):
+            let isForbidden = failure.reason == "RefNotPermitted"
+            conditions[gateway.key, default: []].append(
+                Condition(
+                    type: "ResolvedRefs",
+                    status: .no,
+                    reason: isForbidden ? failure.reason : "InvalidClientCertificateRef",
+                    message: failure.message
+                )
+            )
         }
     }
 

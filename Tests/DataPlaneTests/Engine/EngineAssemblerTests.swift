@@ -92,6 +92,62 @@ import Testing
         #expect(ConsistentTable(settings, [1, 2, 3], reusing: table) == nil)
     }
 
+    private func rules(_ id: ClusterID) -> [EngineContribution.Rule] {
+        let route = HTTPRoute(
+            key: ObjectKey(.httpRoute, namespace: "ns", name: "r"),
+            rules: [HTTPRouteRule(backends: [RouteBackend(target: .cluster(id))])]
+        )
+        return EngineContribution.rules(of: [route])
+    }
+
+    @Test func aClusterUnderAGatewaysIdentityIsAnotherWithTheSameEndpointsAndHealth() async throws {
+        let secret = ObjectKey(.secret, namespace: "ns", name: "own")
+        var snapshot = MeshSnapshot()
+        var settings = BackendSettings()
+        settings.tls = BackendTLSSettings(host: "a.example")
+        let address = SocketAddress(.loopbackIPv4, 7)
+        snapshot.clusters[id] = Cluster(
+            id: id,
+            settings: settings,
+            endpoints: [Endpoint(address: address)]
+        )
+        snapshot.certificates[secret] = Certificate(key: secret, chainPEM: [1], keyPEM: [2])
+        let plain = rules(id)
+        let shown = EngineContribution.presenting(secret, in: plain, from: snapshot)
+        var contribution = EngineContribution()
+        contribution.addClusters(of: plain + shown, from: snapshot)
+        let other = id.presenting(secret)
+        #expect(contribution.clusters.keys.sorted() == [id, other])
+        #expect(other.description == "\(id) as ns/own" && other.plain == id)
+        #expect(contribution.clusters[other]?.settings.tls?.certificate == secret)
+        #expect(contribution.clusters[other]?.endpoints.map(\.address) == [address])
+        #expect(contribution.clusters[id]?.settings.tls?.certificate == nil)
+        #expect(contribution.certificates[secret] != nil)
+        // What a health check finds holds for both.
+        let pool = try WorkerPool(count: 1, accessLog: nil, seed: 1)
+        try pool.start()
+        defer { pool.stop() }
+        let assembler = EngineAssembler(pool: pool, factory: NoFilters())
+        _ = await assembler.update("test", contribution)
+        await assembler.setHealth(id, address, isHealthy: false)
+        #expect(await assembler.conditions()[id]?[address]?.unhealthyCount == 2)
+    }
+
+    @Test func clustersWithoutTLSOrWithACertificateOfTheirOwnAreLeftAsTheyAre() {
+        let secret = ObjectKey(.secret, namespace: "ns", name: "own")
+        var snapshot = MeshSnapshot()
+        snapshot.clusters[id] = Cluster(id: id)
+        let named = ClusterID(namespace: "ns", name: "named", port: 1)
+        var settings = BackendSettings()
+        settings.tls = BackendTLSSettings(host: "a.example")
+        settings.tls?.certificate = ObjectKey(.secret, namespace: "ns", name: "policy")
+        snapshot.clusters[named] = Cluster(id: named, settings: settings)
+        for id in [id, named] {
+            let rules = EngineContribution.presenting(secret, in: rules(id), from: snapshot)
+            #expect(rules.first?.rule.backends.first?.target == .cluster(id))
+        }
+    }
+
     @Test func theNodesPlaceIsThatOfTheSnapshot() {
         var snapshot = MeshSnapshot()
         snapshot.nodeName = "n2"

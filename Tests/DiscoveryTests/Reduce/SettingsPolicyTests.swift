@@ -460,67 +460,6 @@ import Testing
         )
     }
 
-    private func persistence(_ text: String, _ matches: String = "") -> SessionAffinity? {
-        let snapshot = ManifestFixture.snapshot(
-            """
-            apiVersion: gateway.networking.k8s.io/v1
-            kind: HTTPRoute
-            metadata: { name: r, namespace: shop }
-            spec:
-              parentRefs: [{ name: edge }]
-              rules:
-              - matches: [\(matches)]
-                sessionPersistence: \(text)
-                backendRefs: [{ name: cart, port: 80 }]
-
-            """
-        )
-        let route = snapshot.httpRoutes[ObjectKey(.httpRoute, namespace: "shop", name: "r")]
-        return route?.rules.first?.persistence
-    }
-
-    @Test func aRulesSessionsAreRead() throws {
-        #expect(
-            persistence("{ sessionName: s, absoluteTimeout: 1h, idleTimeout: 5m }")
-                == SessionAffinity(
-                    .cookie(name: "s", path: "/", lifetime: nil),
-                    absoluteTimeout: .seconds(3600),
-                    idleTimeout: .seconds(300)
-                )
-        )
-        #expect(
-            persistence(
-                "{ sessionName: s, absoluteTimeout: 1h, cookieConfig: { lifetimeType: Permanent } }",
-                "{ path: { value: /a } }, { method: GET, path: { value: /a } }"
-            )
-                == SessionAffinity(
-                    .cookie(name: "s", path: "/a", lifetime: .seconds(3600)),
-                    absoluteTimeout: .seconds(3600)
-                )
-        )
-        #expect(
-            persistence("{ type: Header, sessionName: X-S }")
-                == SessionAffinity(.header("x-s"))
-        )
-        // Rules without a name have one of their own that stays.
-        let named = try #require(persistence("{ type: Header }"))
-        #expect(named == persistence("{ type: Header }"))
-        guard case .header(let name) = named.kind else {
-            Issue.record("expected a header, found \(named.kind)")
-            return
-        }
-        #expect(name.hasPrefix("martlet-session-") && name.utf8.count > 20)
-    }
-
-    @Test(arguments: [
-        "{ cookieConfig: { lifetimeType: Permanent } }", "{ type: Query }",
-        "{ sessionName: 'a b' }", "{ idleTimeout: soon }", "{ type: Header, sessionName: Host }",
-        "{ type: Header, cookieConfig: { lifetimeType: Session } }", "{ name: x }",
-    ])
-    func aSessionThatCannotBeKeptIsRefused(text: String) {
-        #expect(persistence(text) == nil)
-    }
-
     // MARK: Invalid objects
 
     @Test func theLastGoodVersionOfAPolicyServes() {
