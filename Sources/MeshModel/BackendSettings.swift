@@ -78,6 +78,9 @@ package struct BalancingSettings: Hashable, Sendable {
     package var hashKeys: [HashKey] = []
     /// Entries of the Maglev table (a prime) or points of the ring; 0: the algorithm's own.
     package var tableSize: UInt32 = 0
+    /// Requests in hand that an endpoint chosen by hash may have, in percent of the mean of all; 0: no
+    /// bound.
+    package var hashLoadPercent: UInt32 = 0
     /// How long a new endpoint's share grows to its whole; `nil`: at once.
     package var slowStart: Duration?
     /// The share of healthy endpoints, in percent, below which health is not looked at; 0: never.
@@ -237,6 +240,9 @@ package struct RetrySettings: Hashable, Sendable {
     package var backoff = Duration.milliseconds(25)
     /// The longest wait.
     package var backoffMax = Duration.milliseconds(250)
+    /// The longest `retry-after` of a response that is waited for; with a longer one it is passed on.
+    /// `nil`: the field is not looked at.
+    package var retryAfterMax: Duration?
     /// One try; `nil`: no own bound.
     package var tryTimeout: Duration?
     /// Whether a request that may have taken effect (a method that is not idempotent, after its

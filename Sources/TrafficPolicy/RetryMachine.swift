@@ -42,6 +42,8 @@ package struct RetryRule: BitwiseCopyable, Sendable {
     private var statuses = InlineArray<8, UInt64>(repeating: 0)
     private var backoffNanoseconds: UInt64 = 0
     private var backoffMaxNanoseconds: UInt64 = 0
+    /// The longest wait that a response may ask for, nanoseconds; 0: what it asks for is not looked at.
+    package private(set) var retryAfterMaxNanoseconds: UInt64 = 0
     /// Whether requests that may have taken effect are tried again as well.
     package private(set) var retriesUnsafe = false
 
@@ -55,6 +57,7 @@ package struct RetryRule: BitwiseCopyable, Sendable {
         grpcStatuses = settings.grpcStatuses
         backoffNanoseconds = settings.backoff.wholeNanoseconds
         backoffMaxNanoseconds = max(settings.backoffMax.wholeNanoseconds, backoffNanoseconds)
+        retryAfterMaxNanoseconds = settings.retryAfterMax?.wholeNanoseconds ?? 0
         retriesUnsafe = settings.retriesUnsafe
         for status in settings.statuses where status >= RetryRule.statusMin {
             let bit = Int(status - RetryRule.statusMin)

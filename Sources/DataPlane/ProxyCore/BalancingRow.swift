@@ -28,6 +28,8 @@ struct BalancingRow: BitwiseCopyable {
     var panicPercent: UInt8 = 0
     /// Whether the endpoints are addresses of one name, of both families.
     var racesFamilies = false
+    /// Bounds what an endpoint chosen by hash has in hand; 0 for no bound.
+    var hashLoadPercent: UInt32 = 0
     var slowStartNanoseconds: UInt64 = 0
     var hashKeys = RowRange()
     /// Of the ring's points or the table's entries.

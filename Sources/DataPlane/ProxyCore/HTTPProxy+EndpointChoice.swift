@@ -238,7 +238,9 @@ extension HTTPProxy {
         let place = HashRing.place(key, count) { view.ringPoints[first + $0].hash }
         for step in 0..<min(count, EndpointChoice.walkMax) {
             let index = Int(view.ringPoints[first + (place + step) % count].member)
-            if choice.contains(index), isEligible(index, &choice) { return index }
+            if choice.contains(index), isEligible(index, &choice), hasRoom(choice, index) {
+                return index
+            }
         }
         return following(choice.lower, &choice)
     }
@@ -251,9 +253,22 @@ extension HTTPProxy {
         let place = Int(key % UInt64(count))
         for step in 0..<min(count, EndpointChoice.walkMax) {
             let index = Int(view.maglevEntries[first + (place + step) % count])
-            if choice.contains(index), isEligible(index, &choice) { return index }
+            if choice.contains(index), isEligible(index, &choice), hasRoom(choice, index) {
+                return index
+            }
         }
         return following(choice.lower, &choice)
+    }
+
+    /// Whether an endpoint chosen by hash has no more in hand than it may (consistent hashing with
+    /// bounded loads, Mirrokni and others, 2018): a key that is asked for by all overflows to the
+    /// endpoints after it.
+    private func hasRoom(_ choice: EndpointChoice, _ index: Int) -> Bool {
+        let percent = UInt64(choice.policy.hashLoadPercent)
+        guard percent > 0 else { return true }
+        let all = UInt64(endpoints.clusters[Int(choice.cluster)].activeCount) + 1
+        let bound = (all * percent + UInt64(choice.count) * 100 - 1) / (UInt64(choice.count) * 100)
+        return UInt64(activeCount(choice, index)) < bound
     }
 
     /// The first endpoint of the part, from one on and around, that can be taken.

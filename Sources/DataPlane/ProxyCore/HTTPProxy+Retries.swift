@@ -52,7 +52,9 @@ extension HTTPProxy {
     ) -> Bool {
         let rule = annexes[exchanges[exchange].annex].tries.row.retry
         let code = head.framing.isBodyless ? grpcStatus(head, bytes) : nil
+        let asked = rule.retryAfterMaxNanoseconds > 0 ? retryAfter(head, bytes) : 0
         guard RetryMachine.wants(rule, status: head.status, grpcStatus: code),
+            asked <= rule.retryAfterMaxNanoseconds,
             mayRepeat(exchange, rule, isHarmless: false), takeTry(exchange, rule)
         else {
             endHedges(exchange)
@@ -64,8 +66,30 @@ extension HTTPProxy {
                 && exchanges[exchange].flags.contains(.requestEnded)
             if isWhole { release(upstream) } else { close(upstream) }
         }
-        waitForRetry(exchange, rule)
+        waitForRetry(exchange, rule, asked: asked)
         return false
+    }
+
+    /// The seconds of a response's `retry-after` (RFC 9110 section 10.2.3), as nanoseconds; 0 for
+    /// none, and for a date.
+    private func retryAfter(_ head: HTTP1ResponseHead, _ bytes: RawSpan) -> UInt64 {
+        let fields = responseFields.span
+        for index in 0..<head.fieldCount where fields[index].nameLength == 11 {
+            let isNamed = HTTPProxy.retryAfterName.withBytes { name in
+                fields[index].isNamed(.other, name, in: bytes)
+            }
+            guard isNamed else { continue }
+            let value = bytes.extracting(fields[index].valueRange)
+            guard (1...9).contains(value.byteCount) else { return 0 }
+            var seconds: UInt64 = 0
+            for offset in 0..<value.byteCount {
+                let digit = value.byte(at: offset) &- UInt8(ascii: "0")
+                guard digit <= 9 else { return 0 }
+                seconds = seconds * 10 + UInt64(digit)
+            }
+            return seconds * 1_000_000_000
+        }
+        return 0
     }
 
     /// The `grpc-status` among a response's own fields.
@@ -90,6 +114,7 @@ extension HTTPProxy {
     }
 
     private static let grpcStatusName = "grpc-status"
+    private static let retryAfterName = "retry-after"
 
     // MARK: Repeating
 
@@ -146,10 +171,16 @@ extension HTTPProxy {
         returnRetry(exchanges[exchange].action.cluster)
     }
 
-    private func waitForRetry(_ exchange: ExchangeHandle, _ rule: RetryRule) {
+    private func waitForRetry(
+        _ exchange: ExchangeHandle,
+        _ rule: RetryRule,
+        asked: UInt64 = 0
+    ) {
         let annex = exchanges[exchange].annex
         let count = annexes[annex].tries.retryCount
-        let wait = RetryMachine.wait(rule, retry: count, random: random.next())
+        let drawn = RetryMachine.wait(rule, retry: count, random: random.next())
+        // Who is asked to wait waits as long, and those who are asked at once do not come at once.
+        let wait = asked &+ drawn
         annexes[annex].tries.retryCount = count + 1
         annexes[annex].tries.retryNanoseconds = loop.nowNanoseconds &+ max(wait, 1)
         exchanges[exchange].flags.insert(.awaitsRetry)

@@ -33,6 +33,7 @@ extension RoutingViewBuilder {
         row.panicPercent = settings.balancing.panicPercent
         row.slowStartNanoseconds = settings.balancing.slowStart?.wholeNanoseconds ?? 0
         row.hashKeys = addHashKeys(settings)
+        row.hashLoadPercent = settings.balancing.hashLoadPercent
         row.localCount = Int32(cluster.localCount)
         row.followsHints = cluster.followsHints
         row.zoneEndpointMin = settings.balancing.zoneEndpointMin

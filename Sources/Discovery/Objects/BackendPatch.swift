@@ -84,6 +84,7 @@ struct BackendPatch {
             if count > 8 { reader.refuse("hashKeys", "expected at most 8, found \(count)") }
         }
         reader.take("tableSize", into: &settings.balancing.tableSize, 2...5_000_011)
+        reader.take("hashLoadPercent", into: &settings.balancing.hashLoadPercent, 100...10_000)
         reader.take("slowStart", into: &settings.balancing.slowStart)
         reader.take("panicPercent", into: &settings.balancing.panicPercent, 0...100)
         reader.take("preferZone", into: &settings.balancing.prefersZone)

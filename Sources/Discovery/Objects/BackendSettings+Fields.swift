@@ -120,6 +120,7 @@ extension RetrySettings {
         reader.take("backoffMax", into: &backoffMax, waits)
         if backoff > backoffMax { reader.refuse("backoffMax", "expected at least backoff") }
         reader.take("tryTimeout", into: &tryTimeout)
+        reader.take("retryAfterMax", into: &retryAfterMax)
         reader.take("retryUnsafe", into: &retriesUnsafe)
     }
 

@@ -125,6 +125,7 @@ enum SettingsDocument {
             json.string("algorithm", balancing.algorithm.rawValue)
             json.strings("hashKeys", balancing.hashKeys.map { "\($0)" })
             json.integer("tableSize", balancing.tableSize)
+            json.integer("hashLoadPercent", balancing.hashLoadPercent)
             seconds("slowStartSeconds", balancing.slowStart, &json)
             json.integer("panicPercent", balancing.panicPercent)
             json.bool("preferZone", balancing.prefersZone)
@@ -216,6 +217,7 @@ enum SettingsDocument {
             seconds("backoffSeconds", retries.backoff, &json)
             seconds("backoffMaxSeconds", retries.backoffMax, &json)
             seconds("tryTimeoutSeconds", retries.tryTimeout, &json)
+            seconds("retryAfterMaxSeconds", retries.retryAfterMax, &json)
             json.bool("retryUnsafe", retries.retriesUnsafe)
         }
     }

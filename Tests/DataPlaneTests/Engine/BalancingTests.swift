@@ -109,6 +109,26 @@ import Testing
         #expect(Set(found).count >= 3)
     }
 
+    @Test(arguments: hashes)
+    func aKeyThatEverybodyAsksForOverflowsToOthers(algorithm: BalancingAlgorithm) throws {
+        for (percent, most) in [(0, 12), (150, 5), (100, 3)] as [(UInt32, Int)] {
+            let rig = try EngineRig(endpointCount: 4)
+            rig.install(
+                clusters: [[0, 1, 2, 3]],
+                settings: settings {
+                    $0.algorithm = algorithm
+                    $0.hashKeys = [.path]
+                    $0.hashLoadPercent = percent
+                }
+            )
+            // None is answered: all are in hand.
+            let found = (0..<12).map { _ in rig.ask { _ in nil }.endpoint }
+            let counts = (0..<4).map { index in found.count { $0 == index } }
+            #expect(counts.max() == most, "\(percent): \(counts)")
+            #expect(found.allSatisfy { $0 == found[0] } == (percent == 0))
+        }
+    }
+
     @Test func theFirstKeyThatIsPresentCounts() throws {
         let rig = try EngineRig(endpointCount: 4)
         rig.install(

@@ -64,6 +64,25 @@ import Testing
         #expect(rig.text(client).hasSuffix("\r\n\r\nok"))
     }
 
+    @Test func aResponseThatAsksToWaitIsWaitedForUpToTheBound() throws {
+        let busy = "HTTP/1.1 503 Busy\r\nRetry-After: 4\r\ncontent-length: 0\r\n\r\n"
+        let rig = try rig([.gatewayError]) { $0.retryAfterMax = .seconds(4) }
+        let (first, client) = rig.ask(EngineRig.get) { _ in busy }
+        rig.pass(seconds: 3)
+        #expect(rig.requestCount(1 - first) == 0)
+        rig.pass(seconds: 2)
+        #expect(rig.requestCount(1 - first) == 1)
+        rig.answer(by: 1 - first)
+        #expect(rig.status(client) == "200")
+        let short = try self.rig([.gatewayError]) { $0.retryAfterMax = .seconds(3) }
+        #expect(short.status(short.ask(EngineRig.get) { _ in busy }.client) == "503")
+        #expect(short.proxy.counters[.retries] == 0)
+        let without = try self.rig([.gatewayError])
+        _ = without.ask(EngineRig.get) { _ in busy }
+        without.pass(seconds: 1)
+        #expect(without.proxy.counters[.retries] == 1)
+    }
+
     @Test func withoutPolicyAnErrorIsPassedOn() throws {
         let rig = try EngineRig(endpointCount: 2)
         let (_, client) = rig.ask(EngineRig.get) { _ in EngineRig.status(503) }

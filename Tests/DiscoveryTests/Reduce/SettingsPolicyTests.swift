@@ -178,6 +178,7 @@ import Testing
                       algorithm: Maglev
                       hashKeys: [{ type: Header, name: X-User }, { type: Source }]
                       tableSize: 65537
+                      hashLoadPercent: 150
                       slowStart: 30s
                       panicPercent: 25
                       preferZone: true
@@ -203,6 +204,7 @@ import Testing
                       statuses: [503]
                       grpcStatuses: [14]
                       backoff: 10ms
+                      retryAfterMax: 5s
                     hedging: { delay: 50ms, attempts: 2 }
                     timeouts: { connect: 1s, request: 2s, streamIdle: 3s, idle: 4s }
                     version: HTTP2
@@ -223,6 +225,7 @@ import Testing
         wanted.balancing.tableSize = 65_537
         wanted.balancing.slowStart = .seconds(30)
         wanted.balancing.panicPercent = 25
+        wanted.balancing.hashLoadPercent = 150
         wanted.balancing.prefersZone = true
         wanted.balancing.zoneEndpointMin = 3
         wanted.balancing.subset = .init(attribute: .zone, header: "x-zone", fallsBack: false)
@@ -252,6 +255,7 @@ import Testing
         retries.statuses = [503]
         retries.grpcStatuses = 1 << 14
         retries.backoff = .milliseconds(10)
+        retries.retryAfterMax = .seconds(5)
         wanted.retries = retries
         var hedging = HedgingSettings(delay: .milliseconds(50))
         hedging.attempts = 2
