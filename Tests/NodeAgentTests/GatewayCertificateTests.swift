@@ -119,8 +119,12 @@ import Testing
             Command.run("curl -s -m 8 -w '%{http_code}' http://127.0.0.1:\(port)/").output
         }
         for _ in 0..<2 {
-            let answer = ask(edge)
-            #expect(answer.hasSuffix("200"), "\(agent.errors)")
+            var answer = ""
+            let isServed = agent.waits {
+                answer = ask(edge)
+                return answer.hasSuffix("200")
+            }
+            #expect(isServed, "\(agent.errors)")
             #expect(answer.contains("CN=shown-by-edge") || answer.contains("CN = shown-by-edge"))
             #expect(!ask(bare).hasSuffix("200"))
         }

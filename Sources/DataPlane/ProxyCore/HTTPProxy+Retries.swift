@@ -74,11 +74,7 @@ extension HTTPProxy {
     /// none, and for a date.
     private func retryAfter(_ head: HTTP1ResponseHead, _ bytes: RawSpan) -> UInt64 {
         let fields = responseFields.span
-        for index in 0..<head.fieldCount where fields[index].nameLength == 11 {
-            let isNamed = HTTPProxy.retryAfterName.withBytes { name in
-                fields[index].isNamed(.other, name, in: bytes)
-            }
-            guard isNamed else { continue }
+        for index in 0..<head.fieldCount where fields[index].id == .retryAfter {
             let value = bytes.extracting(fields[index].valueRange)
             guard (1...9).contains(value.byteCount) else { return 0 }
             var seconds: UInt64 = 0
@@ -114,7 +110,6 @@ extension HTTPProxy {
     }
 
     private static let grpcStatusName = "grpc-status"
-    private static let retryAfterName = "retry-after"
 
     // MARK: Repeating
 

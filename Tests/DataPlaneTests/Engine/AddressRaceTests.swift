@@ -141,6 +141,28 @@ import Testing
         #expect(told.count == 1)
     }
 
+    @Test func requestsThatShareAConnectionOfHTTP2GoOnWithTheAddressThatWon() throws {
+        var settings = BackendSettings()
+        settings.version = .http2
+        let rig = try rig(silent: [0], settings: settings)
+        let clients = (0..<4).map { _ in rig.connect(sending: EngineRig.get) }
+        #expect(rig.upstreams[1].count == 1)
+        let first = try #require(HTTP2Endpoint(rig, of: 1))
+        first.answer(1)
+        first.answer(3)
+        #expect(clients.count { rig.status($0) == "200" } == 2)
+        pass(rig, milliseconds: 300)
+        #expect(rig.upstreams[1].count == 2)
+        let endpoints = try (0..<2).map { try #require(rig.endpoint($0)) }
+        #expect(rig.proxy.condition(of: endpoints[0]).requestCount == 0)
+        #expect(rig.proxy.condition(of: endpoints[1]).requestCount == 2)
+        let second = try #require(HTTP2Endpoint(rig, of: 1))
+        second.answer(1)
+        second.answer(3)
+        #expect(clients.allSatisfy { rig.status($0) == "200" })
+        #expect(rig.proxy.races.isEmpty)
+    }
+
     @Test func aRaceRemembersWhatItHasTriedAndHasRoomForFour() {
         let own = ConnectionHandle(index: 1, generation: 1)
         var race = AddressRace(own, cluster: 0, endNanoseconds: 9)

@@ -97,7 +97,7 @@ import Testing
             key: ObjectKey(.httpRoute, namespace: "ns", name: "r"),
             rules: [HTTPRouteRule(backends: [RouteBackend(target: .cluster(id))])]
         )
-        return EngineContribution.rules(of: [route])
+        return EngineContribution.rules(of: [route], at: RouteOrigin())
     }
 
     @Test func aClusterUnderAGatewaysIdentityIsAnotherWithTheSameEndpointsAndHealth() async throws {
