@@ -35,7 +35,8 @@ enum GRPCRouteDecoder {
             requestHeaders: filters.request,
             responseHeaders: filters.response,
             backends: backends,
-            mirrors: filters.mirrors
+            mirrors: filters.mirrors,
+            persistence: RouteSessionDecoder.persistence(&reader, [])
         )
     }
 

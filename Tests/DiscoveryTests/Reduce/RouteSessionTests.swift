@@ -73,4 +73,22 @@ import Testing
         }
         #expect(reason.contains("sessionPersistence"))
     }
+
+    @Test func aGRPCRoutesRuleHasSessionsAsWell() throws {
+        let snapshot = ManifestFixture.snapshot(
+            """
+            apiVersion: gateway.networking.k8s.io/v1
+            kind: GRPCRoute
+            metadata: { name: g, namespace: shop }
+            spec:
+              parentRefs: [{ name: edge }]
+              rules:
+              - sessionPersistence: { type: Header, sessionName: x-s, idleTimeout: 5m }
+                backendRefs: [{ name: cart, port: 80 }]
+
+            """
+        )
+        let found = snapshot.httpRoutes.values.flatMap(\.rules).compactMap(\.persistence)
+        #expect(found == [SessionAffinity(.header("x-s"), idleTimeout: .seconds(300))])
+    }
 }
