@@ -78,6 +78,7 @@ extension HTTPProxy {
                 if isLast { return nil }
             case .blocked:
                 connections[handle].flags.remove(.readable)
+                sessionEnded(handle)
                 return nil
             case .ended:
                 connections[handle].flags.remove(.readable)
@@ -88,6 +89,16 @@ extension HTTPProxy {
                 return nil
             }
         }
+    }
+
+    /// The peer's close_notify came with its last bytes, which have been dealt with: the peer may wait
+    /// for the answer to it, and end the connection only then (RFC 8446 section 6.1).
+    private func sessionEnded(_ handle: ConnectionHandle) {
+        guard !connections[handle].flags.contains(.peerEnded),
+            tlsSession(handle)?.hasEnded == true
+        else { return }
+        connections[handle].flags.insert(.peerEnded)
+        peerEnded(handle)
     }
 
     /// Whether the kernel holds no more now: it gave less than it might have.
@@ -175,6 +186,8 @@ extension HTTPProxy {
         switch progress {
         case .plaintext(let produced):
             if produced > 0 && !session.isEstablished { noteEarlyData(handle, session) }
+            // There is another turn, which finds nothing but the end.
+            if session.hasEnded { connections[handle].flags.insert(.readable) }
             return produced
         case .ended:
             peerEnded(handle)

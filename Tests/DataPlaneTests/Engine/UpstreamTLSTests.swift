@@ -77,6 +77,16 @@ import Testing
         #expect(rig.proxy.counters[.upstreamCertificateErrors] == 3)
     }
 
+    @Test func anAnswerEndsWithTheSessionThatBringsItThoughTheConnectionStays() throws {
+        let rig = try rig("first.example") { $0.version = .http1 }
+        let client = rig.connect(sending: EngineRig.get)
+        let endpoint = try #require(try TLSEndpoint(rig))
+        endpoint.exchange()
+        endpoint.end(Array("HTTP/1.1 200 OK\r\n\r\nall of it".utf8))
+        #expect(rig.status(client) == "200")
+        #expect(rig.text(client).hasSuffix("9\r\nall of it\r\n0\r\n\r\n"))
+    }
+
     @Test func plaintextBeforeTheHandshakeIsNoAnswer() throws {
         let rig = try rig("first.example")
         let client = rig.connect(sending: EngineRig.get)
@@ -136,6 +146,13 @@ private final class TLSEndpoint {
 
     func send(_ bytes: [UInt8]) {
         _ = bytes.withRawSpan { session.send($0) }
+        flush()
+    }
+
+    /// Sends bytes and the session's end at once, and leaves the connection open.
+    func end(_ bytes: [UInt8]) {
+        _ = bytes.withRawSpan { session.send($0) }
+        session.shutDown()
         flush()
     }
 
