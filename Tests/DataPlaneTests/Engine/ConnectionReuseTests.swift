@@ -15,6 +15,21 @@ import Testing
         #expect(!rig.ended.contains(client))
     }
 
+    @Test func aConnectionMadeForOneClientsNamespaceServesNoOther() throws {
+        let rig = try EngineRig()
+        for (origin, place) in [(7, 0), (8, 1), (7, 0), (-1, 2), (8, 1)] as [(Int32, Int)] {
+            rig.origin = origin
+            let before = rig.upstreams[0].map { rig.byteCount($0) }
+            let client = rig.connect(sending: EngineRig.get)
+            let asked = rig.upstreams[0].indices.first { index in
+                index >= before.count || rig.byteCount(rig.upstreams[0][index]) > before[index]
+            }
+            #expect(asked == place, "a client of \(origin)")
+            rig.send(rig.upstreams[0][try #require(asked)], EngineRig.ok)
+            #expect(rig.status(client) == "200")
+        }
+    }
+
     @Test func pipelinedRequestsAreAnsweredInOrder() throws {
         let rig = try EngineRig()
         let requests = ["/a", "/b", "/c"].map { "GET \($0) HTTP/1.1\r\nhost: h\r\n\r\n" }

@@ -37,11 +37,17 @@ final class EngineRig {
 
     private final class Sink: ConnectionSink {
         let proxy: HTTPProxy
+        var origin: Int32 = -1
 
         init(proxy: HTTPProxy) { self.proxy = proxy }
 
         func accepted(_ fd: Int32, peer: SocketAddress, port: Int32) {
-            proxy.adopt(fd, peer: peer, local: EngineRig.entrance, PortConfiguration(entry: 0))
+            proxy.adopt(
+                fd,
+                peer: peer,
+                local: EngineRig.entrance,
+                PortConfiguration(entry: 0, origin: origin)
+            )
         }
     }
 
@@ -181,6 +187,12 @@ final class EngineRig {
     func pass(seconds: UInt64) {
         network.advance(nanoseconds: seconds * 1_000_000_000)
         settle()
+    }
+
+    /// The namespace that clients accepted from now on are taken to live in.
+    var origin: Int32 {
+        get { sink.origin }
+        set { sink.origin = newValue }
     }
 
     /// Opens a client's connection.

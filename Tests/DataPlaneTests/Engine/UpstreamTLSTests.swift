@@ -77,6 +77,26 @@ import Testing
         #expect(rig.proxy.counters[.upstreamCertificateErrors] == 3)
     }
 
+    @Test func aConnectionMadeUnderOtherSettingsServesNobodyMore() throws {
+        let rig = try rig("first.example") { $0.version = .http1 }
+        let client = rig.connect(sending: EngineRig.get)
+        let endpoint = try #require(try TLSEndpoint(rig))
+        endpoint.exchange()
+        var settings = BackendSettings()
+        settings.tls = BackendTLSSettings(host: "first.example")
+        settings.tls?.caPEM = Array(TLSFixtures.authority.utf8)
+        settings.tls?.names = [.host("first.example")]
+        settings.version = .http1
+        rig.install(clusters: [[0]], settings: settings)
+        endpoint.send(Array("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".utf8))
+        #expect(rig.status(client) == "200")
+        rig.send(client, EngineRig.get)
+        #expect(rig.upstreams[0].count == 2)
+        let other = try #require(try TLSEndpoint(rig))
+        other.exchange()
+        #expect(other.text.hasPrefix("GET / HTTP/1.1\r\n"))
+    }
+
     @Test func anAnswerEndsWithTheSessionThatBringsItThoughTheConnectionStays() throws {
         let rig = try rig("first.example") { $0.version = .http1 }
         let client = rig.connect(sending: EngineRig.get)
