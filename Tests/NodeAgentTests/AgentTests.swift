@@ -33,7 +33,7 @@ import Testing
 
     @Test(arguments: [
         "/healthz", "/readyz", "/metrics", "/status", "/config", "/objects", "/blocks",
-        "/explain?request=GET", "/explain?packet=x", "/loglevel", "/",
+        "/explain?request=GET%20http://h/", "/explain?packet=x", "/loglevel", "/",
     ])
     func everyPathOfTheContractAnswers(_ path: String) throws {
         try withAgent { agent, _ in
@@ -116,8 +116,10 @@ import Testing
             #expect(table.status == 0 && table.output.hasPrefix("node \(agent.node): ready"))
             let json = agent.martlet("status -o json \(socket)").output
             #expect(JSONText.parse(json)?["ready"] == .bool(true))
-            let explain = agent.martlet("explain request GET / \(socket)")
-            #expect(explain.status == 1 && explain.output.contains("expected a decision"))
+            let packet = agent.martlet("explain packet 192.0.2.1 \(socket)")
+            #expect(packet.status == 1 && packet.output.contains("expected a decision"))
+            let request = agent.martlet("explain request GET / \(socket)")
+            #expect(request.status == 1 && request.output.contains("expected a URL such as"))
         }
     }
 

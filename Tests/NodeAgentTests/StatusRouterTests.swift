@@ -26,6 +26,12 @@ import Testing
         }
         func objectsDocument() async -> String { #"{"objects":[]}"# }
         func blocksDocument() async -> String { #"{"blocks":[]}"# }
+        func explanation(of question: RequestQuestion) async -> String {
+            let headers = question.headers.map { "\($0.name)=\($0.value)" }.joined()
+            let address = question.address?.description ?? "-"
+            return
+                "\"\(question.method) \(question.host) \(question.target) \(headers) \(address)\""
+        }
         func unreadiness() async -> [String] { waiting }
         func addBlock(
             _ source: IPPrefix,
@@ -85,7 +91,11 @@ import Testing
         ("/status", 200, "{\"status\":1}\n"), ("/objects", 200, "{\"objects\":[]}\n"),
         ("/blocks", 200, "{\"blocks\":[]}\n"), ("/config", 200, "\"- - -\"\n"),
         ("/config?listener=a%2Fb&route=r&cluster=c", 200, "\"a/b r c\"\n"),
-        ("/explain?request=GET%20/", 200, "null\n"), ("/explain?packet=x", 200, "null\n"),
+        (
+            "/explain?request=GET%20http://h/p%0aa:%20b&at=192.0.2.1", 200,
+            "\"GET h /p a=b 192.0.2.1\"\n"
+        ),
+        ("/explain?packet=x", 200, "null\n"),
         ("/loglevel", 200, "{\"level\":\"info\"}\n"),
         ("/readyz", 200, "{\"ready\":true,\"waitingFor\":[]}\n"),
     ])
@@ -114,7 +124,8 @@ import Testing
     @Test(arguments: [
         ("GET", "/nothing", 404), ("GET", "/status/", 404), ("GET", "/drain", 405),
         ("PUT", "/status", 405), ("DELETE", "/metrics", 405), ("GET", "/explain", 400),
-        ("GET", "/explain?packet=a&request=b", 400), ("HEAD", "/status", 200),
+        ("GET", "/explain?packet=a&request=b", 400), ("GET", "/explain?request=GET%20/", 400),
+        ("GET", "/explain?request=GET%20http://h/&at=h", 400), ("HEAD", "/status", 200),
     ])
     func otherRequestsAreRefused(_ method: String, _ target: String, _ status: Int) async {
         #expect(await respond(request(method, target)).status == status)

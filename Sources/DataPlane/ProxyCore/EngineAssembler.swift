@@ -115,9 +115,9 @@ package struct EngineContribution: Sendable {
 /// Puts the contributions of all parts together into one configuration and installs it on every
 /// worker. The one owner of slots.
 package actor EngineAssembler {
-    private let pool: WorkerPool
+    let pool: WorkerPool
     private let factory: any FilterFactory
-    private var contributions: [String: EngineContribution] = [:]
+    private(set) var contributions: [String: EngineContribution] = [:]
     private var slots: EngineSlots
     private var routeRows: Interner<String>
     private var trafficRowRefusals: UInt64 = 0

@@ -67,7 +67,7 @@ struct StatusRouter: Sendable {
         case "/objects": return .json(await subject.objectsDocument())
         case "/blocks": return .json(await subject.blocksDocument())
         case "/loglevel": return levelDocument()
-        case "/explain": return explanation(request)
+        case "/explain": return await explanation(request)
         default: return .refusal(404, "expected a path of the endpoint, found \(request.path)")
         }
     }
@@ -82,11 +82,17 @@ struct StatusRouter: Sendable {
         return .json(json.text, status: reasons.isEmpty ? 200 : 503)
     }
 
-    private func explanation(_ request: StatusRequest) -> StatusResponse {
+    private func explanation(_ request: StatusRequest) async -> StatusResponse {
         guard (request.value("request") == nil) != (request.value("packet") == nil) else {
             return .refusal(400, "expected one of ?request= and ?packet=: /explain")
         }
-        return .json("null")
+        guard let text = request.value("request") else { return .json("null") }
+        do throws(RequestQuestion.Fault) {
+            let question = try RequestQuestion(text, at: request.value("at"))
+            return .json(await subject.explanation(of: question))
+        } catch {
+            return .refusal(400, "?request=: \(error.reason)")
+        }
     }
 
     private func levelDocument() -> StatusResponse {

@@ -13,6 +13,8 @@ protocol StatusSubject: Sendable {
     func objectsDocument() async -> String
     /// The document of `/blocks`.
     func blocksDocument() async -> String
+    /// The document of `/explain?request=`.
+    func explanation(of question: RequestQuestion) async -> String
     /// Why the node is not ready, one line each; empty when it is.
     func unreadiness() async -> [String]
     /// Blocks a source at node scope in the operator's name.
