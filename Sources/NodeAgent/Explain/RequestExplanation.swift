@@ -84,9 +84,8 @@ struct RequestExplanation {
 
     private var absence: String {
         if let entryName {
-            return
-                "expected \(entryName) to be in force, found nothing: its layer is off or has not "
-                + "applied it"
+            return "expected \(entryName) to be in force, found nothing: no pod of this node is "
+                + "captured, or the layer has not applied it"
         }
         let scheme = question.isTLS ? "HTTPS" : "HTTP"
         let ports = snapshot.listeners.map {
