@@ -104,7 +104,7 @@ private func http2ResponseFrame(
             session.controlFrameReceived()
         }
     case NGHTTP2_SETTINGS.rawValue:
-        session.settingsReceived()
+        if header.flags & UInt8(NGHTTP2_FLAG_ACK.rawValue) == 0 { session.settingsReceived() }
         session.controlFrameReceived()
     case NGHTTP2_PING.rawValue, NGHTTP2_PRIORITY.rawValue, NGHTTP2_WINDOW_UPDATE.rawValue:
         session.controlFrameReceived()

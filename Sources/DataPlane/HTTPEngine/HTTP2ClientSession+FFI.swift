@@ -155,6 +155,12 @@ protocol HTTP2ClientOwner: AnyObject {
         return isAllowed && !isAbusive
     }
 
+    /// Whether the endpoint takes extended CONNECT (RFC 8441 section 3).
+    var takesTunnels: Bool {
+        let setting = NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL
+        return unsafe nghttp2_session_get_remote_settings(session, setting) == 1
+    }
+
     // MARK: Sending
 
     /// Opens a stream.
@@ -333,9 +339,6 @@ protocol HTTP2ClientOwner: AnyObject {
         )
     }
 
-    /// SETTINGS came: the first is never an acknowledgement (RFC 9113 section 3.4).
-    func settingsReceived() { hasSettings = true }
-
     func goAwayReceived(_ code: UInt32) { goAwayCode = code }
 
     func requestNotSent(stream: Int32) { unsentStream = stream }
@@ -344,6 +347,8 @@ protocol HTTP2ClientOwner: AnyObject {
         continuationFrames &+= 1
         if continuationFrames > limits.continuationFrameMax { becomeAbusive(.continuationFrames) }
     }
+
+    func settingsReceived() { hasSettings = true }
 
     /// Nobody asked for a push: the settings that came before any request forbid it (RFC 9113
     /// section 8.4).

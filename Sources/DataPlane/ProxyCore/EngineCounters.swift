@@ -30,7 +30,7 @@ package enum EngineCounter: Int, CaseIterable, Sendable {
     case listenerHeadLimitHits, listenerBodyLimitHits, listenerRequestLimitHits
     case listenerConnectionLimitHits, sourceConnectionLimitHits
     case upstreamHTTP2Sessions, upstreamTLSHandshakes, upstreamTLSResumptions
-    case upstreamTLSErrors, upstreamCertificateErrors
+    case upstreamTLSErrors, upstreamCertificateErrors, upstreamTunnelRefusals
     case interimLimitHits
     case earlyRequests, earlyRequestsRefused, earlyRequestsRepeated
     case proxyHeaders, proxyHeadersRefused, proxyHeaderLimitHits, proxyHeaderTimeouts
@@ -94,6 +94,7 @@ package enum EngineCounter: Int, CaseIterable, Sendable {
         case .upstreamTLSResumptions: "martlet_upstream_tls_resumptions_total"
         case .upstreamTLSErrors: "martlet_upstream_tls_errors_total"
         case .upstreamCertificateErrors: "martlet_upstream_certificate_errors_total"
+        case .upstreamTunnelRefusals: "martlet_upstream_tunnel_refusals_total"
         case .earlyRequests: "martlet_early_requests_total"
         case .earlyRequestsRefused: "martlet_early_requests_refused_total"
         case .earlyRequestsRepeated: "martlet_early_requests_repeated_total"

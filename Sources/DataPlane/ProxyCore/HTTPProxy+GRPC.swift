@@ -7,7 +7,9 @@ extension HTTPProxy {
     /// says the status and why (gRPC over HTTP/2, "Trailers-Only").
     func shaped(_ reply: LocalReply, for exchange: ExchangeHandle) -> LocalReply {
         guard reply.status != 200, asksForGRPC(exchange) else { return reply }
-        let status = GRPCStatus(httpStatus: reply.status)
+        let isLate =
+            reply.status == 504 && exchanges[exchange].responseFlags.contains(.upstreamTimeout)
+        let status = isLate ? .deadlineExceeded : GRPCStatus(httpStatus: reply.status)
         exchanges[exchange].grpcStatus = status.rawValue
         exchanges[exchange].flags.insert(.grpc)
         annexes[annex(exchange)].localStatus = reply.status

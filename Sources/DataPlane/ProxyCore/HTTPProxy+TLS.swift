@@ -39,7 +39,7 @@ extension HTTPProxy {
         if session.hasForwardedCertificate {
             connections[handle].flags.insert(.forwardsCertificate)
         }
-        if connections[handle].role == .downstream { setDeadline(handle, headTime(handle)) }
+        setDeadline(handle, headTime(handle))
         counters.count(.tlsHandshakes)
         if session.isResumed { counters.count(.tlsResumptions) }
     }
@@ -61,6 +61,11 @@ extension HTTPProxy {
     func receiveEncrypted(_ handle: ConnectionHandle, _ waiting: Int) -> Int? {
         if connections[handle].flags.contains(.awaitsProxyHeader) {
             return receiveProxyHeader(handle, waiting)
+        }
+        if let session = tlsSession(handle), session.hasEnded {
+            connections[handle].flags.remove(.readable)
+            peerEnded(handle)
+            return nil
         }
         while true {
             let outcome = loop.network.receive(
@@ -175,7 +180,7 @@ extension HTTPProxy {
         var target = received.mutableBytes(waiting, HTTPProxy.receiveByteLimit)
         let progress = session.receive(bytes, into: &target)
         sendTransportOutput(handle)
-        if session.isEstablished && !wasEstablished {
+        if session.isEstablished && !wasEstablished && session.isServer {
             if connections[handle].flags.contains(.early) {
                 earlyDataEnded(handle)
                 guard connections.contains(handle) else { return nil }
@@ -186,13 +191,16 @@ extension HTTPProxy {
         switch progress {
         case .plaintext(let produced):
             if produced > 0 && !session.isEstablished { noteEarlyData(handle, session) }
-            // There is another turn, which finds nothing but the end.
-            if session.hasEnded { connections[handle].flags.insert(.readable) }
+            if session.hasEnded {
+                // The end came with the last bytes: it is told once these are taken.
+                connections[handle].flags.insert(.readable)
+                schedule(handle)
+            }
             return produced
         case .ended:
             peerEnded(handle)
         case .failed:
-            counters.count(.tlsErrors)
+            if session.isServer { counters.count(.tlsErrors) }
             connectionFailed(handle)
         }
         return nil

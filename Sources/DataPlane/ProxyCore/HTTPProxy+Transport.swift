@@ -9,8 +9,13 @@ extension HTTPProxy {
     /// closed; busy ones end with what they have in hand.
     func install(transports: [UpstreamTransport]) {
         self.transports = [:]
-        for transport in transports { self.transports[transport.number] = transport }
+        for transport in transports {
+            self.transports[transport.number] = transport
+            if let other = transport.forTunnels { self.transports[other.number] = other }
+        }
         http1Transports.formIntersection(self.transports.keys)
+        http1Tunnels.formIntersection(self.transports.keys)
+        streamMaxes = streamMaxes.filter { self.transports[$0.key] != nil }
         resumptions = resumptions.filter { self.transports[$0.value.transport] != nil }
         for index in 0..<connections.endIndex {
             guard let handle = connections.handle(at: index),
@@ -39,7 +44,11 @@ extension HTTPProxy {
             transport.version == .http2
             || transport.version == .negotiated && !http1Transports.contains(transport.number)
         while upstreamStreams.count <= Int(handle.index) { upstreamStreams.append(nil) }
-        upstreamStreams[Int(handle.index)] = UpstreamStreams(transport, isShared: isShared)
+        upstreamStreams[Int(handle.index)] = UpstreamStreams(
+            transport,
+            isShared: isShared,
+            expecting: streamMaxes[transport.number] ?? 0
+        )
         connections[handle].flags.insert(.multiplexed)
         if transport.proxyVersion > 0 {
             guard beginInName(handle, version: transport.proxyVersion) else { return false }
@@ -278,6 +287,12 @@ extension HTTPProxy {
         }
         close(handle)
         for row in rows {
+            guard row.stream != 0 else {
+                // Nothing of it was sent.
+                guard exchanges.contains(row.exchange) else { continue }
+                moveStream(row.exchange, row.body, isEnded: row.isEnded, after: .connectFailure)
+                continue
+            }
             var body = row.body
             body.clear(pool)
             guard exchanges.contains(row.exchange) else { continue }
@@ -330,7 +345,7 @@ extension HTTPProxy {
             fail(exchange, status: 503, .upstreamConnectFailure)
             return
         }
-        counters.count(.retries)
+        if failure != nil { counters.count(.retries) }
         exchanges[exchange].tries += 1
         exchanges[exchange].upstreamAddress = endpoint.address
         exchanges[exchange].upstreamText = AddressText()

@@ -126,24 +126,31 @@ extension HTTPProxy {
             sendHTTP2ResponseHead(exchange, accepted, bytes)
         } else {
             exchanges[exchange].status = 101
-            sendSwitch(exchange, head, bytes)
+            sendSwitch(exchange, head, bytes, accepting: [])
         }
         openTunnel(exchange, upstream)
     }
 
-    private func sendSwitch(
+    /// - Parameter accept: the value of `sec-websocket-accept`; empty where the head has it.
+    func sendSwitch(
         _ exchange: ExchangeHandle,
         _ head: HTTP1ResponseHead,
-        _ bytes: RawSpan
+        _ bytes: RawSpan,
+        accepting accept: [UInt8]
     ) {
         reserveGathered(for: exchanges[exchange].downstream)
         gathered.append("HTTP/1.1 101 Switching Protocols\r\n")
         appendResponseFields(exchange, head, bytes)
+        if !accept.isEmpty {
+            gathered.append("sec-websocket-accept: ")
+            accept.withRawSpan { gathered.append($0) }
+            gathered.append("\r\n")
+        }
         gathered.append("connection: upgrade\r\nupgrade: websocket\r\n\r\n")
     }
 
     /// Leaves `sec-websocket-accept` out of the fields in hand.
-    private func keepStreamFields(_ count: Int, _ bytes: RawSpan) -> Int {
+    func keepStreamFields(_ count: Int, _ bytes: RawSpan) -> Int {
         var kept = 0
         for index in 0..<count {
             let field = responseFields[index]
@@ -187,9 +194,13 @@ extension HTTPProxy {
         exchanges[exchange].flags.subtract([.filtersBody, .filtersResponse])
         exchanges[exchange].head.framing = .untilClose
         let downstream = exchanges[exchange].downstream
-        connections[upstream].body = BodyReader(.untilClose)
-        connections[upstream].flags.insert(.closesAfterExchange)
-        connectionTimers.set(upstream.index, 0)
+        if exchanges[exchange].upstreamStream == 0 {
+            connections[upstream].body = BodyReader(.untilClose)
+            connections[upstream].flags.insert(.closesAfterExchange)
+            connectionTimers.set(upstream.index, 0)
+        } else {
+            endStreamDeadline(exchange, upstream)
+        }
         touchTunnel(exchange)
         if exchanges[exchange].stream == 0 {
             exchanges[exchange].flags.remove(.requestEnded)
@@ -206,7 +217,9 @@ extension HTTPProxy {
         if !exchanges[exchange].requestBody.isEmpty { sendHeldBody(exchange) }
         finishGathering()
         guard exchanges.contains(exchange) else { return }
-        if exchanges[exchange].stream != 0 && !isBlocked(upstream) { requestBodyDrained(exchange) }
+        if exchanges[exchange].stream != 0 && !isUpstreamBlocked(exchange) {
+            requestBodyDrained(exchange)
+        }
         if exchanges[exchange].flags.contains(.requestEnded) { settleTunnel(exchange) }
     }
 
@@ -266,7 +279,13 @@ extension HTTPProxy {
         let flags = exchanges[exchange].flags
         let upstream = exchanges[exchange].upstream
         let downstream = exchanges[exchange].downstream
-        if flags.contains(.requestEnded) && connections.contains(upstream) { endSide(upstream) }
+        if flags.contains(.requestEnded) && connections.contains(upstream) {
+            if exchanges[exchange].upstreamStream != 0 {
+                endTunnelStream(exchange)
+            } else {
+                endSide(upstream)
+            }
+        }
         guard exchanges.contains(exchange) else { return }
         if flags.contains(.responseEnded) {
             if exchanges[exchange].stream != 0 {
@@ -277,7 +296,7 @@ extension HTTPProxy {
             if connections.contains(downstream) { endSide(downstream) }
         }
         guard flags.isSuperset(of: [.requestEnded, .responseEnded]),
-            exchanges.contains(exchange), !isBlocked(upstream), !isBlocked(downstream)
+            exchanges.contains(exchange), !isUpstreamBlocked(exchange), !isBlocked(downstream)
         else { return }
         closeTunnel(exchange)
     }

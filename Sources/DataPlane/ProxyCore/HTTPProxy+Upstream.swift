@@ -49,7 +49,9 @@ extension HTTPProxy {
         guard cluster < view.clusters.count, exchanges[exchange].head.tunnel != .connect else {
             return -1
         }
-        return view.clusters[cluster].transport
+        let transport = view.clusters[cluster].transport
+        guard transport >= 0, exchanges[exchange].head.tunnel != .none else { return transport }
+        return tunnelTransport(transport)
     }
 
     /// Whether a head can be written to a connection now.

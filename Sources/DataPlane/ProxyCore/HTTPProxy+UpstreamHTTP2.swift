@@ -5,6 +5,8 @@ extension HTTPProxy: HTTP2ClientOwner {
     private static let secureScheme: StaticString = "https"
     private static let plainScheme: StaticString = "http"
     private static let trailersText: StaticString = "trailers"
+    private static let connectText: StaticString = "CONNECT"
+    private static let webSocketText: StaticString = "websocket"
 
     // MARK: Streams
 
@@ -104,7 +106,11 @@ extension HTTPProxy: HTTP2ClientOwner {
         guard let streams = streams(handle), let session = streams.session else { return }
         streams.heardNanoseconds = loop.nowNanoseconds
         streams.isAsked = false
+        let hadSettings = session.hasSettings
         let goesOn = session.receive(bytes)
+        if session.hasSettings && !hadSettings {
+            streamMaxes[streams.transport.number] = session.streamMax
+        }
         guard connections.contains(handle) else { return }
         if !goesOn {
             counters.count(.protocolErrors)
@@ -117,6 +123,7 @@ extension HTTPProxy: HTTP2ClientOwner {
             return
         }
         settle(handle, streams)
+        if streams.awaitsSettings && session.hasSettings { openWaiting(handle, streams, session) }
         collectUpstream(handle)
         // nghttp2 may have ended the session by itself, once it has said so.
         guard connections.contains(handle), !streams.isEmpty, !session.isOpen else { return }
@@ -134,12 +141,21 @@ extension HTTPProxy: HTTP2ClientOwner {
         _ row: Int,
         _ nanoseconds: UInt64
     ) {
-        let deadline = nanoseconds == 0 ? .max : loop.nowNanoseconds &+ nanoseconds
+        // A tunnel's time is its exchange's.
+        let isTunnel = exchanges[streams[row].exchange].flags.contains(.tunnel)
+        let deadline =
+            nanoseconds == 0 || isTunnel ? .max : loop.nowNanoseconds &+ nanoseconds
         streams[row].deadlineNanoseconds = deadline
-        guard nanoseconds > 0, streams.sweepNanoseconds == 0 || deadline < streams.sweepNanoseconds
+        guard deadline < .max, streams.sweepNanoseconds == 0 || deadline < streams.sweepNanoseconds
         else { return }
         streams.sweepNanoseconds = deadline
         setDeadline(handle, nanoseconds)
+    }
+
+    /// Lets an exchange's stream take as long as it wants.
+    func endStreamDeadline(_ exchange: ExchangeHandle, _ upstream: ConnectionHandle) {
+        let row = Int(exchanges[exchange].upstreamStream - 1)
+        streams(upstream)?[row].deadlineNanoseconds = .max
     }
 
     /// Fails streams whose time is over, asks an endpoint that has been silent whether it is there.
@@ -182,20 +198,26 @@ extension HTTPProxy: HTTP2ClientOwner {
     func submitStream(_ exchange: ExchangeHandle, on upstream: ConnectionHandle, from start: Int) {
         let row = Int(exchanges[exchange].upstreamStream - 1)
         guard let streams = streams(upstream), let session = streams.session else { return }
-        guard exchanges[exchange].head.tunnel == .none else {
+        let isTunnel = exchanges[exchange].head.tunnel != .none
+        guard session.hasSettings || !isTunnel && streams.opensEarly else {
             gathered.truncate(to: start)
-            fail(exchange, status: 502, .upstreamProtocolError)
+            streams.awaitsSettings = true
+            return
+        }
+        guard !isTunnel || session.takesTunnels else {
+            gathered.truncate(to: start)
+            refuseTunnel(exchange, streams)
             return
         }
         defer { gathered.truncate(to: start) }
         guard !gathered.overflowed,
-            listFields(exchange, gathered.bytes(from: start), isTLS: streams.transport.tls != nil)
+            listFields(gathered.bytes(from: start), streams.transport, isTunnel: isTunnel)
         else {
             counters.count(.bufferLimitHits)
             markBroken(upstream)
             return
         }
-        let hasBody = exchanges[exchange].head.framing != .none
+        let hasBody = isTunnel || exchanges[exchange].head.framing != .none
         streams[row].localEnded = !hasBody
         guard
             let stream = session.submitRequest(
@@ -212,9 +234,37 @@ extension HTTPProxy: HTTP2ClientOwner {
         scheduleUpstreamCollection(upstream)
     }
 
+    /// The endpoint's settings have come: opens the streams that waited for them. What is more than
+    /// the endpoint takes goes by other connections, as often as a request may be tried.
+    private func openWaiting(
+        _ handle: ConnectionHandle,
+        _ streams: UpstreamStreams,
+        _ session: HTTP2ClientSession
+    ) {
+        streams.awaitsSettings = false
+        let most = session.streamMax
+        var openCount = streams.openCount
+        for index in 0..<streams.rowCount where streams[index].stream == 0 {
+            let row = streams[index]
+            guard exchanges.contains(row.exchange) else { continue }
+            if openCount < most || exchanges[row.exchange].tries >= limits.triesMax {
+                openCount += 1
+                writeRequestHead(row.exchange, on: handle)
+            } else {
+                streams[index].body = ByteQueue()
+                _ = unbind(row.exchange)
+                moveStream(row.exchange, row.body, isEnded: row.isEnded, after: nil)
+            }
+        }
+        finishGathering()
+    }
+
     /// Reads a written head into `upstreamFields` (RFC 9113 section 8.3.1).
-    private func listFields(_ exchange: ExchangeHandle, _ text: RawSpan, isTLS: Bool) -> Bool {
-        let head = exchanges[exchange].head
+    private func listFields(
+        _ text: RawSpan,
+        _ transport: UpstreamTransport,
+        isTunnel: Bool
+    ) -> Bool {
         var target = 0
         while target < text.byteCount, text.byte(at: target) != UInt8(ascii: " ") { target += 1 }
         let method = text.extracting(0..<target)
@@ -235,8 +285,13 @@ extension HTTPProxy: HTTP2ClientOwner {
             )
         else { return false }
         upstreamFields.begin()
-        upstreamFields.add(":method", method)
-        if isTLS {
+        if isTunnel {
+            HTTPProxy.connectText.withUTF8Bytes { upstreamFields.add(":method", $0) }
+            HTTPProxy.webSocketText.withUTF8Bytes { upstreamFields.add(":protocol", $0) }
+        } else {
+            upstreamFields.add(":method", method)
+        }
+        if transport.tls != nil {
             HTTPProxy.secureScheme.withUTF8Bytes { upstreamFields.add(":scheme", $0) }
         } else {
             HTTPProxy.plainScheme.withUTF8Bytes { upstreamFields.add(":scheme", $0) }
@@ -245,17 +300,20 @@ extension HTTPProxy: HTTP2ClientOwner {
             upstreamFields.add(":authority", text.extracting(fields[index].valueRange))
         }
         upstreamFields.add(":path", text.extracting(target..<end))
+        var takesTrailers = false
         for index in 0..<reader.count {
             let field = fields[index]
-            guard field.id != .host, !field.flags.contains(.hopByHop) else { continue }
+            // It was written only where the client takes trailers.
+            if field.id == .te { takesTrailers = true }
+            guard field.id != .host, !field.flags.contains(.hopByHop),
+                !isTunnel || !field.isNamed("sec-websocket-key", in: text)
+            else { continue }
             upstreamFields.add(
                 text.extracting(field.nameRange),
                 text.extracting(field.valueRange)
             )
         }
-        if head.present.contains(.te) || head.isHTTP2 {
-            HTTPProxy.trailersText.withUTF8Bytes { upstreamFields.add("te", $0) }
-        }
+        if takesTrailers { HTTPProxy.trailersText.withUTF8Bytes { upstreamFields.add("te", $0) } }
         return true
     }
 
@@ -340,7 +398,8 @@ extension HTTPProxy: HTTP2ClientOwner {
         }
         streams[row].localEnded = true
         upstreamTook(exchange)
-        guard exchanges[exchange].flags.contains(.requestTrailers) else { return .end(count) }
+        guard exchanges.contains(exchange), exchanges[exchange].flags.contains(.requestTrailers)
+        else { return .end(count) }
         upstreamFields.begin()
         upstreamFields.add(
             trailerFields(exchange, .request),
@@ -375,6 +434,10 @@ extension HTTPProxy: HTTP2ClientOwner {
             return
         }
         if isEnd { streams[row].remoteEnded = true }
+        if exchanges[exchange].head.tunnel != .none && (200..<300).contains(head.status) {
+            beginStreamTunnel(handle, exchange, head, session.text.bytes())
+            return
+        }
         setStreamDeadline(handle, streams, row, silenceLimit(exchange))
         beginStreamResponse(handle, exchange, head, session.text.bytes())
     }
@@ -413,7 +476,11 @@ extension HTTPProxy: HTTP2ClientOwner {
         guard let (handle, streams, exchange) = bound(session, tag) else { return }
         let row = Int(tag - 1)
         streams[row].owedByteCount += Int32(clamping: bytes.byteCount)
-        forwardStreamBody(exchange, bytes)
+        if exchanges[exchange].flags.contains(.tunnel) {
+            _ = passFromEndpoint(exchange, bytes, at: -1)
+        } else {
+            forwardStreamBody(exchange, bytes)
+        }
         guard exchanges.contains(exchange), exchanges[exchange].upstreamStream == tag else {
             return
         }
@@ -463,13 +530,19 @@ extension HTTPProxy: HTTP2ClientOwner {
     func endpointEnded(_ session: HTTP2ClientSession, tag: Int32) {
         guard let (_, streams, exchange) = bound(session, tag) else { return }
         streams[Int(tag - 1)].remoteEnded = true
-        responseEnded(exchange)
+        if exchanges[exchange].flags.contains(.tunnel) {
+            tunnelEndpointEnded(exchange)
+        } else {
+            responseEnded(exchange)
+        }
     }
 
     func endpointClosed(_ session: HTTP2ClientSession, tag: Int32, _ errorCode: UInt32) {
         guard let (handle, streams, exchange) = bound(session, tag) else { return }
         let index = Int(tag - 1)
         let row = streams[index]
+        // All of it has passed, and waits for the client here.
+        if row.remoteEnded && row.localEnded && errorCode == 0 { return }
         let isRefused = errorCode == HTTP2ErrorCode.refusedStream.rawValue
         let isUntouched =
             !row.isPulled

@@ -78,6 +78,10 @@ package final class HTTPProxy: EventHandler {
     var upstreamStreams: [UpstreamStreams?] = []
     var transports: [Int32: UpstreamTransport] = [:]
     var http1Transports: Set<Int32> = []
+    /// Those whose endpoints take no tunnels over HTTP/2.
+    var http1Tunnels: Set<Int32> = []
+    /// How many streams the endpoints of each took last.
+    var streamMaxes: [Int32: Int] = [:]
     /// What TLS sessions agreed on last, by the endpoint's slot.
     var resumptions: [Int32: (transport: Int32, resumption: TLSResumption)] = [:]
     /// The fields of a message in hand that goes to an endpoint by HTTP/2.

@@ -39,11 +39,16 @@ final class UpstreamStreams {
     /// When bytes came last, and whether the endpoint was asked since if it is there.
     var heardNanoseconds: UInt64 = 0
     var isAsked = false
+    /// Requests wait for the endpoint's settings.
+    var awaitsSettings = false
+    /// How many streams endpoints of this transport took last; 0 where that is not known.
+    private let expectedMax: Int
     /// Connections that wait for a protocol to be agreed on may be found to carry one exchange only.
     let isShared: Bool
 
-    init(_ transport: UpstreamTransport, isShared: Bool) {
+    init(_ transport: UpstreamTransport, isShared: Bool, expecting expectedMax: Int) {
         self.transport = transport
+        self.expectedMax = expectedMax
         self.isShared = isShared
     }
 
@@ -52,9 +57,20 @@ final class UpstreamStreams {
 
     /// Whether another exchange may join.
     var hasRoom: Bool {
-        if let session { return session.takesStreams && count < session.streamMax }
-        return count == 0 || isShared && count < Int(HTTP2ClientSession.streamMax)
+        guard let session, session.hasSettings else {
+            let most = expectedMax > 0 ? expectedMax : Int(HTTP2ClientSession.streamMax)
+            return session?.takesStreams != false && (count == 0 || isShared && count < most)
+        }
+        return session.takesStreams && count < session.streamMax
     }
+
+    /// Whether a stream may be opened before the endpoint's settings are there: it refuses what is
+    /// more than it takes, so that one alone goes ahead where nothing is known (RFC 9113 section
+    /// 5.1.2).
+    var opensEarly: Bool { openedCount < max(expectedMax, 1) }
+
+    /// Streams that are open, of those that are bound.
+    var openCount: Int { rows.count { $0.stream != 0 } }
 
     subscript(row: Int) -> Row {
         _read { yield rows[row] }

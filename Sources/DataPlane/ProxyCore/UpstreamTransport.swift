@@ -49,9 +49,13 @@ package final class UpstreamTransport: Sendable {
     let context: TLSContext?
     /// Why no connection can be made; `nil` where one can.
     package let fault: String?
+    /// The same by HTTP/1.1 alone, for WebSocket with endpoints that do not take it over HTTP/2;
+    /// `nil` where HTTP/1.1 is not spoken.
+    let forTunnels: UpstreamTransport?
 
-    init(number: Int32, _ identity: Identity) {
+    init(number: Int32, _ identity: Identity, forTunnels: UpstreamTransport?) {
         self.number = number
+        self.forTunnels = forTunnels
         version = identity.version
         tls = identity.tls
         proxyVersion = identity.proxyVersion
@@ -119,9 +123,19 @@ package struct UpstreamTransportCompiler {
             requestMax: settings.requestsPerConnection
         )
         guard identity != UpstreamTransport.Identity(version: .http1) else { return nil }
+        return transport(identity)
+    }
+
+    private mutating func transport(_ identity: UpstreamTransport.Identity) -> UpstreamTransport {
+        var forTunnels: UpstreamTransport?
+        if identity.version == .negotiated {
+            var other = identity
+            other.version = .http1
+            forTunnels = transport(other)
+        }
         used.insert(identity)
         if let transport = known[identity] { return transport }
-        let transport = UpstreamTransport(number: nextNumber, identity)
+        let transport = UpstreamTransport(number: nextNumber, identity, forTunnels: forTunnels)
         nextNumber += 1
         known[identity] = transport
         return transport

@@ -27,6 +27,8 @@ package enum TLSProgress: Equatable {
     private(set) var hasEarlyData = false
     /// Whether early data may still come.
     private var readsEarlyData = false
+    /// Whether the peer has ended the session in order: nothing follows what was produced.
+    private(set) var hasEnded = false
     /// Whether HTTP/2 was negotiated.
     private(set) var speaksHTTP2 = false
     /// The name that the client asked for (RFC 6066 section 3); `nil` when it named none.

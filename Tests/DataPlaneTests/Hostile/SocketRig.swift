@@ -50,6 +50,8 @@ final class SocketRig {
 
     /// - Parameters:
     ///   - endpoint: where requests go to; `nil` for the rig's own endpoint.
+    ///   - backend: how the endpoint is spoken to.
+    ///   - certificates: own ones, which `backend` may name.
     ///   - abuse: hears of protocol abuse.
     init(
         limits: EngineLimits = EngineLimits(),
@@ -58,6 +60,7 @@ final class SocketRig {
         endpoint: SocketAddress? = nil,
         settings: ListenerSettings = ListenerSettings(),
         backend backendSettings: BackendSettings = BackendSettings(),
+        certificates: [ObjectKey: Certificate] = [:],
         listener abuse: Filter? = nil
     ) throws {
         loop = try EventLoop()
@@ -69,7 +72,15 @@ final class SocketRig {
         let listener = try Socket.listen(on: SocketAddress(.loopbackIPv4, 0))
         front = try Socket.localAddress(of: listener.rawValue)
         _ = try acceptor.add(listener, port: 0, isShared: false, sink: sink)
-        try install(hosts, endpoint, settings, backendSettings, abuse)
+        var transports = UpstreamTransportCompiler()
+        try install(
+            hosts,
+            endpoint,
+            settings,
+            backendSettings,
+            transports.transport(backendSettings, .http, certificates),
+            abuse
+        )
     }
 
     deinit {
@@ -84,6 +95,7 @@ final class SocketRig {
         _ given: SocketAddress?,
         _ settings: ListenerSettings,
         _ backendSettings: BackendSettings,
+        _ transport: UpstreamTransport?,
         _ abuse: Filter?
     ) throws {
         var slots = EngineSlots()
@@ -100,8 +112,6 @@ final class SocketRig {
             settings: backendSettings,
             endpoints: [endpoint]
         )
-        var transports = UpstreamTransportCompiler()
-        let transport = transports.transport(backendSettings, .http, [:])
         configuration.clusters[cluster]?.transport = transport
         let rule = EngineRule(
             match: HTTPMatch(path: .prefix("")),

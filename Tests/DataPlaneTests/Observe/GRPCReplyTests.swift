@@ -26,6 +26,19 @@ import Testing
         #expect(counts[14] == 1 && counts.reduce(0, +) == 1)
     }
 
+    @Test(arguments: ["te: trailers\r\ngrpc-timeout: 300m\r\n", ""])
+    func aTimeThatHasPassedIsADeadline(_ line: String) throws {
+        let rig = try EngineRig()
+        rig.install(clusters: [[0]])
+        let client = rig.connect(
+            sending: "POST /s/m HTTP/1.1\r\nhost: h\r\ncontent-type: application/grpc\r\n"
+                + "\(line)content-length: 0\r\n\r\n"
+        )
+        rig.pass(seconds: line.isEmpty ? 61 : 1)
+        #expect(rig.text(client).contains("\r\ngrpc-status: 4\r\n"))
+        #expect(rig.proxy.traffic.grpcCounts[4] == 1)
+    }
+
     @Test(arguments: ["application/grpc-web", "application/grpcx", "text/plain"])
     func otherRequestsAreAnsweredAsEver(_ type: String) throws {
         let (text, counts) = try ask(type)
