@@ -7,7 +7,7 @@ extension HTTPProxy {
     func trackBound(_ exchange: ExchangeHandle, _ handle: ConnectionHandle) {
         let cluster = Int(exchanges[exchange].action.cluster)
         endpoints.clusters[cluster].activeCount &+= 1
-        if connections[handle].flags.contains(.connecting) {
+        if !connections[handle].flags.isDisjoint(with: [.connecting, .securing]) {
             exchanges[exchange].flags.insert(.awaitsConnection)
             endpoints.clusters[cluster].pendingCount &+= 1
         }

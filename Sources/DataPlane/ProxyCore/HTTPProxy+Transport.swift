@@ -321,12 +321,15 @@ extension HTTPProxy {
 
     /// Sends a request that no endpoint has seen to another connection.
     ///
-    /// - Parameter failure: what became of the last; `nil` when it only has no room.
+    /// - Parameters:
+    ///   - failure: what became of the last; `nil` when it only has no room.
+    ///   - chosen: the endpoint, where it is known.
     func moveStream(
         _ exchange: ExchangeHandle,
         _ body: ByteQueue,
         isEnded: Bool,
-        after failure: TryFailure?
+        after failure: TryFailure?,
+        to chosen: EngineEndpoint? = nil
     ) {
         var body = body
         if let failure, exchanges[exchange].stream < 0 || isRetried(exchange, failure) {
@@ -335,7 +338,7 @@ extension HTTPProxy {
             return
         }
         guard exchanges[exchange].tries < limits.triesMax,
-            let endpoint = chooseEndpoint(exchange)
+            let endpoint = chosen ?? chooseEndpoint(exchange)
         else {
             body.clear(pool)
             if exchanges[exchange].tries >= limits.triesMax {

@@ -30,6 +30,10 @@ extension HTTPProxy: HTTP2ClientOwner {
         let row = streams[index]
         streams[index].body.clear(pool)
         streams.remove(index)
+        if exchanges[exchange].flags.contains(.ruled) {
+            let annex = exchanges[exchange].annex
+            streams.idleNanoseconds = annexes[annex].tries.row.poolNanoseconds
+        }
         if row.stream != 0, let session = streams.session {
             session.forget(stream: row.stream)
             if !row.remoteEnded || !row.localEnded { session.reset(stream: row.stream, .cancel) }
@@ -73,7 +77,8 @@ extension HTTPProxy: HTTP2ClientOwner {
             schedule(handle)
         } else {
             streams.sweepNanoseconds = 0
-            setDeadline(handle, timeouts.poolIdle)
+            let own = streams.idleNanoseconds
+            setDeadline(handle, own > 0 ? own : timeouts.poolIdle)
         }
     }
 
@@ -247,14 +252,17 @@ extension HTTPProxy: HTTP2ClientOwner {
         for index in 0..<streams.rowCount where streams[index].stream == 0 {
             let row = streams[index]
             guard exchanges.contains(row.exchange) else { continue }
-            if openCount < most || exchanges[row.exchange].tries >= limits.triesMax {
+            guard openCount >= most, exchanges[row.exchange].tries < limits.triesMax,
+                let endpoint = chooseEndpoint(row.exchange)
+            else {
+                // Past what the endpoint takes it is nghttp2 that has it wait.
                 openCount += 1
                 writeRequestHead(row.exchange, on: handle)
-            } else {
-                streams[index].body = ByteQueue()
-                _ = unbind(row.exchange)
-                moveStream(row.exchange, row.body, isEnded: row.isEnded, after: nil)
+                continue
             }
+            streams[index].body = ByteQueue()
+            _ = unbind(row.exchange)
+            moveStream(row.exchange, row.body, isEnded: row.isEnded, after: nil, to: endpoint)
         }
         finishGathering()
     }
@@ -544,12 +552,18 @@ extension HTTPProxy: HTTP2ClientOwner {
         // All of it has passed, and waits for the client here.
         if row.remoteEnded && row.localEnded && errorCode == 0 { return }
         let isRefused = errorCode == HTTP2ErrorCode.refusedStream.rawValue
-        let isUntouched =
-            !row.isPulled
-            && exchanges[exchange].flags.isDisjoint(with: [.responseStarted, .responseHeld])
+        let isUnanswered = exchanges[exchange].flags.isDisjoint(with: [
+            .responseStarted, .responseHeld,
+        ])
         streams[index].remoteEnded = true
         streams[index].localEnded = true
-        if isRefused && isUntouched {
+        if isRefused && isUnanswered {
+            guard !row.isPulled else {
+                // What was sent of its body may be kept.
+                _ = unbind(exchange)
+                tryFailed(exchange, .refused)
+                return
+            }
             streams[index].body = ByteQueue()
             _ = unbind(exchange)
             moveStream(exchange, row.body, isEnded: row.isEnded, after: .refused)

@@ -36,6 +36,8 @@ final class UpstreamStreams {
     var openedCount = 0
     /// When the connection's deadline was set for; 0 for not at all.
     var sweepNanoseconds: UInt64 = 0
+    /// How long it may carry nothing, by its cluster's policy; 0: the node's own.
+    var idleNanoseconds: UInt64 = 0
     /// When bytes came last, and whether the endpoint was asked since if it is there.
     var heardNanoseconds: UInt64 = 0
     var isAsked = false

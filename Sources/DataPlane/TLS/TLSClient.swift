@@ -1,7 +1,11 @@
+import Addressing
+import MeshModel
+
 /// A client's TLS session with buffers of its own, for the control side: bytes in, bytes out.
 package final class TLSClient {
     private let session: TLSSession
     private let transport: TLSTransport
+    private let endpoint: BackendTLSSettings?
     private let plaintext = ScratchBuffer(capacity: TLSClient.receiveByteLimit * 2)
     /// The most ciphertext that `receive` takes at once.
     package static let receiveByteLimit = 65_536
@@ -30,7 +34,30 @@ package final class TLSClient {
         else { return nil }
         self.transport = transport
         self.session = session
+        endpoint = nil
     }
+
+    /// Begins a session as requests to a cluster's endpoints do; `nil` when OpenSSL has no memory.
+    ///
+    /// - Parameters:
+    ///   - context: of `TLSContext.endpoint`, by the same settings.
+    package init?(_ context: TLSContext, endpoint settings: BackendTLSSettings) {
+        guard let transport = TLSTransport(),
+            let session = TLSSession.endpoint(
+                context,
+                settings,
+                isAddress: IPAddress(settings.host) != nil,
+                resuming: nil,
+                transport
+            )
+        else { return nil }
+        self.transport = transport
+        self.session = session
+        endpoint = settings
+    }
+
+    /// Whether an established session's server has one of the names that are asked of endpoints.
+    package var hasName: Bool { endpoint.map { session.hasName(of: $0) } ?? true }
 
     /// Whether the handshake is complete and the server verified.
     package var isEstablished: Bool { session.isEstablished }
@@ -52,7 +79,7 @@ package final class TLSClient {
             return Received(
                 plaintext: plaintext.array(0, count),
                 output: takeOutput(),
-                hasEnded: false
+                hasEnded: session.hasEnded
             )
         case .ended: return Received(plaintext: [], output: takeOutput(), hasEnded: true)
         case .failed(let error): throw error

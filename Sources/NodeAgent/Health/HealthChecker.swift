@@ -17,11 +17,13 @@ actor HealthChecker {
     private struct TLSKey: Hashable {
         var settings: BackendTLSSettings
         var certificate: Certificate?
+        /// What is offered by ALPN.
+        var protocols: [String]
     }
 
     private struct Check {
         var settings: HealthCheckSettings
-        var tls: (context: TLSContext, serverName: String)?
+        var tls: (context: TLSContext, settings: BackendTLSSettings)?
         var proxyVersion: UInt8 = 0
         var machine = HealthMachine()
         var dueNanoseconds: UInt64
@@ -61,7 +63,9 @@ actor HealthChecker {
         contexts = [:]
         for (id, cluster) in snapshot.clusters {
             guard let settings = cluster.settings.healthCheck else { continue }
-            let tls = cluster.settings.tls.flatMap { context(for: $0, snapshot, earlier) }
+            let tls = cluster.settings.tls.flatMap {
+                context(for: $0, settings.probe, snapshot, earlier)
+            }
             if cluster.settings.tls != nil && tls == nil { continue }
             for endpoint in cluster.usableEndpoints {
                 let key = HealthBoard.Key(cluster: id, address: endpoint.address)
@@ -195,24 +199,26 @@ actor HealthChecker {
     /// TLS as requests to the cluster use it.
     private func context(
         for settings: BackendTLSSettings,
+        _ probe: HealthCheckSettings.Probe,
         _ snapshot: MeshSnapshot,
         _ earlier: [TLSKey: TLSContext]
-    ) -> (context: TLSContext, serverName: String)? {
+    ) -> (context: TLSContext, settings: BackendTLSSettings)? {
         let own = settings.certificate.flatMap { snapshot.certificates[$0] }
-        let key = TLSKey(settings: settings, certificate: own)
+        let protocols =
+            switch probe {
+            case .http: ["http/1.1"]
+            case .grpc: ["h2"]
+            case .tcp: ["h2", "http/1.1"]
+            }
+        let key = TLSKey(settings: settings, certificate: own, protocols: protocols)
         if let known = contexts[key] ?? earlier[key] {
             contexts[key] = known
-            return (known, settings.host)
+            return (known, settings)
         }
-        let made = try? TLSContext.client(
-            authoritiesPEM: settings.caPEM,
-            chainPEM: own?.chainPEM ?? [],
-            keyPEM: own?.keyPEM ?? [],
-            // Requests verify other names than the host; to a probe they are nothing to hide from.
-            verifies: settings.names.isEmpty
-        )
-        guard let made else { return nil }
+        let isWhole = settings.certificate == nil || own != nil
+        let made = try? TLSContext.endpoint(settings, certificate: own, protocols: protocols)
+        guard isWhole, let made else { return nil }
         contexts[key] = made
-        return (made, settings.host)
+        return (made, settings)
     }
 }

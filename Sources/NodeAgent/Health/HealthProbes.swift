@@ -13,8 +13,8 @@ struct ProbeRequest: Sendable {
     var timeoutNanoseconds: UInt64
     /// Of the header of the PROXY protocol in front, which says that nobody is behind; 0 for none.
     var proxyVersion: UInt8 = 0
-    /// TLS and the name to verify; `nil` for cleartext.
-    var tls: (context: TLSContext, serverName: String)?
+    /// TLS and what is asked of the certificate; `nil` for cleartext.
+    var tls: (context: TLSContext, settings: BackendTLSSettings)?
 }
 
 /// Probes of endpoints on the control loop's thread, each on a connection of its own.
@@ -56,12 +56,7 @@ private final class HealthProbe: StreamDelegate {
 
     func connect() {
         if let settings = request.tls {
-            let name = settings.serverName
-            tls = TLSClient(
-                settings.context,
-                serverName: name,
-                isAddress: IPAddress(name) != nil
-            )
+            tls = TLSClient(settings.context, endpoint: settings.settings)
             guard tls != nil else {
                 finish(nil, succeeded: false)
                 return
@@ -101,7 +96,13 @@ private final class HealthProbe: StreamDelegate {
         do {
             let received = try tls.receive(bytes)
             write(stream, received.output)
-            if tls.isEstablished, !isSent { send(stream) }
+            if tls.isEstablished, !isSent {
+                guard tls.hasName else {
+                    finish(stream, succeeded: false)
+                    return
+                }
+                send(stream)
+            }
             if end != nil, !received.plaintext.isEmpty { take(received.plaintext, stream) }
             if end != nil, received.hasEnded { finish(stream, succeeded: false) }
         } catch {

@@ -43,13 +43,19 @@ import Testing
                 return grpc.unary_unary_rpc_method_handler(check)
         server = grpc.server(futures.ThreadPoolExecutor(2))
         server.add_generic_rpc_handlers((Handler(),))
-        port = server.add_insecure_port("127.0.0.1:0")
+        if os.path.exists("server.crt"):
+            pair = (open("server.key", "rb").read(), open("server.crt", "rb").read())
+            credentials = grpc.ssl_server_credentials([pair])
+            port = server.add_secure_port("127.0.0.1:0", credentials)
+        else:
+            port = server.add_insecure_port("127.0.0.1:0")
         server.start()
         open("port-g", "w").write(str(port))
         server.wait_for_termination()
         """
 
-    private static func policy(_ check: String) -> String {
+    /// - Parameter tls: more of the policy, then more objects.
+    private static func policy(_ check: String, _ tls: (policy: String, objects: String)) -> String {
         """
         apiVersion: martlet.mesh/v1alpha1
         kind: BackendPolicy
@@ -58,6 +64,8 @@ import Testing
           targetRefs: [{ name: here }]
           balancing: { panicPercent: 0 }
           healthCheck: { \(check), interval: 100ms, timeout: 2s, unhealthyCount: 2 }
+          \(tls.policy)
+        \(tls.objects)
         """
     }
 
@@ -66,19 +74,21 @@ import Testing
         _ script: String,
         _ names: [String],
         _ check: String,
+        tls: (AgentProcess) throws -> (policy: String, objects: String) = { _ in ("", "") },
         _ body: (AgentProcess, UInt16) throws -> Void
     ) throws {
         let agent = try AgentProcess()
         let folder = agent.directory
         try agent.write("servers.py", script)
         for name in ["a", "b"] { try agent.write(name, "") }
+        let added = try tls(agent)
         let command = "cd \(folder) && /usr/bin/python3 servers.py >servers.out 2>&1 & echo $!"
         let servers = Command.run("sh -c '\(command)'").output.filter(\.isNumber)
         defer { _ = Command.run("kill -9 \(servers)") }
         let port = { (name: String) in (try? FileSystem.readText("\(folder)/port-\(name)")) ?? "" }
         #expect(agent.waits { names.allSatisfy { !port($0).isEmpty } })
         var plan = EdgeRig.Plan(backends: names.compactMap { UInt16(port($0)) })
-        plan.objects = Self.policy(check)
+        plan.objects = Self.policy(check, added)
         try EdgeRig.run(plan, in: agent) { try body(agent, $0.port) }
     }
 
@@ -118,6 +128,45 @@ import Testing
     @Test func aGRPCServerIsAskedForItsService() throws {
         try withAgent(Self.grpcServer, ["g"], "type: GRPC, service: shop") { agent, _ in
             #expect(agent.waits { health(agent) == [true] })
+            _ = Command.run("rm \(agent.directory)/a")
+            #expect(agent.waits { health(agent) == [false] })
+            try agent.write("a", "")
+            #expect(agent.waits { health(agent) == [true] })
+        }
+    }
+
+    /// The names that are asked for, and whether the server has one.
+    @Test(arguments: [
+        ("shop.example", "", true), ("other.example", "", false),
+        ("other.example", "{ type: URI, uri: spiffe://mesh/shop }", true),
+        ("shop.example", "{ type: URI, uri: spiffe://mesh/other }", false),
+        ("other.example", "{ type: Hostname, hostname: shop.example }", true),
+    ])
+    func aGRPCServerIsAskedOverTLSAndMustHaveAName(
+        host: String,
+        names: String,
+        isHealthy: Bool
+    ) throws {
+        let tls = { (agent: AgentProcess) throws -> (policy: String, objects: String) in
+            let authority = TestAuthority(in: agent.directory, name: "ca")
+            _ = try authority.issue(
+                "server",
+                alternativeNames: "DNS:shop.example,URI:spiffe://mesh/shop"
+            )
+            let lines = try FileSystem.readText(authority.certificate).split(separator: "\n")
+            let policy =
+                "tls: { hostname: \(host), subjectAltNames: [\(names)], "
+                + "caCertificateRefs: [{ name: authorities }] }"
+            let object =
+                ["---", "apiVersion: v1", "kind: ConfigMap"]
+                + ["metadata: { name: authorities, namespace: shop }", "data:", "  ca.crt: |"]
+                + lines.map { "    \($0)" }
+            return (policy, object.joined(separator: "\n"))
+        }
+        let check = "type: GRPC, service: shop"
+        try withAgent(Self.grpcServer, ["g"], check, tls: tls) { agent, _ in
+            #expect(agent.waits { health(agent) == [isHealthy] })
+            guard isHealthy else { return }
             _ = Command.run("rm \(agent.directory)/a")
             #expect(agent.waits { health(agent) == [false] })
             try agent.write("a", "")
