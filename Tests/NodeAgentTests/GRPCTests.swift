@@ -33,7 +33,12 @@ import Testing
         }
         server = grpc.server(futures.ThreadPoolExecutor(8))
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("t.T", handlers),))
-        port = server.add_insecure_port("127.0.0.1:0")
+        if len(sys.argv) > 2:
+            pair = (open(sys.argv[3], "rb").read(), open(sys.argv[2], "rb").read())
+            credentials = grpc.ssl_server_credentials([pair])
+            port = server.add_secure_port("127.0.0.1:0", credentials)
+        else:
+            port = server.add_insecure_port("127.0.0.1:0")
         server.start()
         with open(sys.argv[1], "w") as file: file.write(str(port))
         server.wait_for_termination()
@@ -41,8 +46,13 @@ import Testing
 
     /// Calls every kind of method and prints what came, a line each.
     private static let client = """
-        import grpc, sys
-        channel = grpc.insecure_channel("127.0.0.1:" + sys.argv[1])
+        import grpc, ssl, sys, urllib.request
+        authority = "127.0.0.1:" + sys.argv[1]
+        channel, origin, secure = grpc.insecure_channel(authority), "http://" + authority, None
+        if len(sys.argv) > 2:
+            credentials = grpc.ssl_channel_credentials(open(sys.argv[2], "rb").read())
+            channel, origin = grpc.secure_channel(authority, credentials), "https://" + authority
+            secure = ssl.create_default_context(cafile=sys.argv[2])
         def status(call):
             try: return call()
             except grpc.RpcError as error: return error.code().name + " " + (error.details() or "")
@@ -63,10 +73,14 @@ import Testing
         late = status(lambda: channel.unary_unary("/t.T/Slow")(b"", timeout=0.3))
         print("slow", late.split()[0])
         print("missing", status(lambda: channel.unary_unary("/none.T/X")(b"", timeout=5)).split()[0])
+        fields = {"content-type": "application/grpc-web+proto", "accept": "application/grpc-web"}
+        request = urllib.request.Request(origin + "/t.T/Unary", b"\\0\\0\\0\\0\\1w", fields)
+        answer = urllib.request.urlopen(request, timeout=5, context=secure).read()
+        print("web", answer[:8], answer[8] == 128, b"grpc-status:0" in answer.replace(b" ", b""))
         print("empty", status(lambda: channel.unary_unary("/empty.T/X")(b"", timeout=5)).split()[0])
         """
 
-    private func manifests(_ port: UInt16, _ backend: String) -> String {
+    private func manifests(_ port: UInt16, _ backend: String, _ tls: TLSObjects?) -> String {
         """
         apiVersion: gateway.networking.k8s.io/v1
         kind: GatewayClass
@@ -79,7 +93,7 @@ import Testing
         spec:
           gatewayClassName: martlet
           addresses: [{ value: 127.0.0.1 }]
-          listeners: [{ name: web, port: \(port), protocol: HTTP }]
+          listeners: [{ name: web, port: \(port), \(tls == nil ? "protocol: HTTP" : TLSObjects.listener) }]
         ---
         apiVersion: v1
         kind: Service
@@ -110,17 +124,75 @@ import Testing
             backendRefs: [{ name: here, port: 80 }]
           - matches: [{ path: { value: /empty.T } }]
             backendRefs: [{ name: nobody, port: 80 }]
+        ---
+        apiVersion: htnn.mosn.io/v1
+        kind: FilterPolicy
+        metadata: { name: web, namespace: shop }
+        spec:
+          targetRef: { group: gateway.networking.k8s.io, kind: HTTPRoute, name: all }
+          filters: { grpcWeb: { config: {} } }
+        \(tls?.text ?? "")
         """
     }
 
-    @Test func everyKindOfCallPassesAndFailuresHaveTheirStatus() throws {
+    /// What has both sides speak TLS.
+    private struct TLSObjects {
+        static let listener = "protocol: HTTPS, tls: { certificateRefs: [{ name: pair }] }"
+        let authority: TestAuthority
+        let leaf: TestAuthority.Leaf
+
+        init(_ agent: AgentProcess) throws {
+            authority = TestAuthority(in: agent.directory, name: "ca")
+            leaf = try authority.issue("pair", alternativeNames: "IP:127.0.0.1,DNS:here.shop")
+        }
+
+        private func indented(_ path: String) -> String {
+            let text = (try? FileSystem.readText(path)) ?? ""
+            return text.split(separator: "\n").map { "    \($0)" }.joined(separator: "\n")
+        }
+
+        var text: String {
+            """
+            ---
+            apiVersion: v1
+            kind: Secret
+            metadata: { name: pair, namespace: shop }
+            stringData:
+              tls.crt: |
+            \(indented(leaf.certificate))
+              tls.key: |
+            \(indented(leaf.key))
+            ---
+            apiVersion: v1
+            kind: ConfigMap
+            metadata: { name: authorities, namespace: shop }
+            data:
+              ca.crt: |
+            \(indented(authority.certificate))
+            ---
+            apiVersion: gateway.networking.k8s.io/v1
+            kind: BackendTLSPolicy
+            metadata: { name: here, namespace: shop }
+            spec:
+              targetRefs: [{ group: "", kind: Service, name: here }]
+              validation:
+                hostname: here.shop
+                caCertificateRefs: [{ group: "", kind: ConfigMap, name: authorities }]
+            """
+        }
+    }
+
+    @Test(arguments: [false, true])
+    func everyKindOfCallPassesAndFailuresHaveTheirStatus(_ isTLS: Bool) throws {
         let agent = try AgentProcess()
         defer { agent.remove() }
         try agent.write("server.py", GRPCTests.server)
         try agent.write("client.py", GRPCTests.client)
+        let tls = isTLS ? try TLSObjects(agent) : nil
+        let pair = tls.map { " \($0.leaf.certificate) \($0.leaf.key)" } ?? ""
         let portPath = "\(agent.directory)/port"
         let server = Command.run(
-            "/usr/bin/python3 \(agent.directory)/server.py \(portPath) >/dev/null 2>&1 & echo $!"
+            "/usr/bin/python3 \(agent.directory)/server.py \(portPath)\(pair) >/dev/null 2>&1 & echo $!"
         ).output.filter(\.isNumber)
         defer { _ = Command.run("kill -9 \(server)") }
         #expect(agent.waits { (try? FileSystem.readText(portPath))?.isEmpty == false })
@@ -128,7 +200,7 @@ import Testing
         let probe = try Socket.listen(on: SocketAddress(.loopbackIPv4, 0))
         let port = try Socket.localAddress(of: probe.rawValue).port
         _ = consume probe
-        try agent.write("manifests/all.yaml", manifests(port, backend))
+        try agent.write("manifests/all.yaml", manifests(port, backend, tls))
         let pid = try #require(
             try agent.start(
                 """
@@ -143,19 +215,20 @@ import Testing
         )
         defer { _ = agent.stop(pid) }
         let outcome = Command.run(
-            "timeout 60 /usr/bin/python3 \(agent.directory)/client.py \(port)"
+            "timeout 60 /usr/bin/python3 \(agent.directory)/client.py \(port) "
+                + "\(tls?.authority.certificate ?? "") 2>&1"
         )
         for line in [
             "unary b'u:a' yes", "large 1000002", "counts [b'0', b'1', b'2', b'3', b'4']",
             "joins b'1+2+3'", "echoes [b'e:0', b'e:1', b'e:2']",
             "fails FAILED_PRECONDITION no 100%", "slow DEADLINE_EXCEEDED",
-            "missing UNIMPLEMENTED", "empty UNAVAILABLE",
+            "missing UNIMPLEMENTED", "web b'\\x00\\x00\\x00\\x00\\x03u:w' True True", "empty UNAVAILABLE",
         ] {
             #expect(outcome.output.contains("\(line)\n"), "\(line) in \(outcome.output)")
         }
         let metrics = agent.ask("/metrics")
         for (status, count) in [
-            ("OK", 5), ("FAILED_PRECONDITION", 1), ("UNIMPLEMENTED", 1), ("UNAVAILABLE", 1),
+            ("OK", 6), ("FAILED_PRECONDITION", 1), ("UNIMPLEMENTED", 1), ("UNAVAILABLE", 1),
         ] {
             let line = "martlet_grpc_responses_total{status=\"\(status)\"} \(count)"
             #expect(metrics.contains("\n\(line)\n"), "\(line)")

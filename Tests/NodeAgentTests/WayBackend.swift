@@ -1,8 +1,8 @@
 /// A backend of HTTP/1.1 that answers by path and says what reached it.
 enum WayBackend {
-    /// A program of Python: `ADDRESS PORT`.
+    /// A program of Python: `ADDRESS PORT [CERTIFICATE KEY]`.
     static let program = #"""
-        import asyncio, base64, hashlib, json, sys
+        import asyncio, base64, hashlib, json, ssl, sys
 
         failed = {}
 
@@ -101,7 +101,12 @@ enum WayBackend {
                 writer.close()
 
         async def main():
-            server = await asyncio.start_server(serve, sys.argv[1], int(sys.argv[2]))
+            secure = None
+            if len(sys.argv) > 3:
+                secure = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+                secure.load_cert_chain(sys.argv[3], sys.argv[4])
+                secure.set_alpn_protocols(["http/1.1"])
+            server = await asyncio.start_server(serve, sys.argv[1], int(sys.argv[2]), ssl=secure)
             await server.serve_forever()
 
         asyncio.run(main())

@@ -10,6 +10,19 @@ enum Way: CaseIterable, Sendable {
     case captured
 }
 
+/// What the backend speaks.
+enum WayEndpoint: CaseIterable, Sendable {
+    case http1
+    /// HTTP/2 by prior knowledge.
+    case http2
+    /// HTTP/1.1, and HTTP/2, agreed on in TLS.
+    case secureHTTP1
+    case secureHTTP2
+
+    var isHTTP2: Bool { self == .http2 || self == .secureHTTP2 }
+    var isSecure: Bool { self == .secureHTTP1 || self == .secureHTTP2 }
+}
+
 /// An agent with a backend, reached one way or the other by the same commands: what is asked of one
 /// way is asked of both.
 final class WayRig {
@@ -29,8 +42,15 @@ final class WayRig {
     ///
     /// - Parameters:
     ///   - rule: more fields of the route's only rule, in flow style.
+    ///   - endpoint: what the backend speaks.
     ///   - objects: more objects; `@SERVICE@` stands for the backend's Service.
-    init(_ way: Way, rule: String = "", objects: String = "", appProtocol: String = "http") throws {
+    init(
+        _ way: Way,
+        _ endpoint: WayEndpoint = .http1,
+        rule: String = "",
+        objects: String = "",
+        appProtocol: String = "http"
+    ) throws {
         self.way = way
         agent = try AgentProcess()
         port = try WayRig.freePort()
@@ -41,11 +61,18 @@ final class WayRig {
             "link set eth0 up", "addr add \(WayRig.podAddress)/24 dev eth0",
             "addr add \(WayRig.backendAddress)/32 dev eth0", "route add default dev eth0",
         ] { Command.run("ip -n \(pod) \(command)") }
-        try agent.write("backend.py", WayBackend.program)
-        start("/usr/bin/python3 \(agent.directory)/backend.py \(address) \(backendPort)")
-        let knock = "\(prefix)bash -c '</dev/tcp/\(address)/\(backendPort)'"
-        _ = agent.waits { Command.run(knock).status == 0 }
-        try agent.write("manifests/way.yaml", manifests(rule, objects, appProtocol))
+        let program = endpoint.isHTTP2 ? WayBackend.http2Program : WayBackend.program
+        try agent.write("backend.py", program)
+        var command = "/usr/bin/python3 \(agent.directory)/backend.py \(address) \(backendPort)"
+        var objects = objects
+        if endpoint.isSecure {
+            let secured = try secure()
+            command += secured.files
+            objects += secured.objects
+        }
+        start(command)
+        let spoken = endpoint == .http2 ? "kubernetes.io/h2c" : appProtocol
+        try agent.write("manifests/way.yaml", manifests(rule, objects, spoken))
         pid = try agent.start(
             """
             node: { name: \(agent.node), addresses: [127.0.0.1] }
@@ -64,6 +91,34 @@ final class WayRig {
         _ = agent.martlet("cleanup --node \(agent.node)")
         agent.remove()
         Command.run("ip netns del \(pod)")
+    }
+
+    /// A certificate for the backend, and the objects that have it verified.
+    private func secure() throws -> (files: String, objects: String) {
+        let authority = TestAuthority(in: agent.directory, name: "ca")
+        let leaf = try authority.issue("backend", alternativeNames: "DNS:here.shop")
+        let lines = try FileSystem.readText(authority.certificate).split(separator: "\n")
+        let objects = """
+
+            ---
+            apiVersion: gateway.networking.k8s.io/v1
+            kind: BackendTLSPolicy
+            metadata: { name: here, namespace: shop }
+            spec:
+              targetRefs: [{ group: "", kind: Service, name: here }]
+              validation:
+                hostname: here.shop
+                caCertificateRefs: [{ group: "", kind: ConfigMap, name: authorities }]
+            ---
+            apiVersion: v1
+            kind: ConfigMap
+            metadata: { name: authorities, namespace: shop }
+            data:
+              ca.crt: |
+
+            """
+        let text = lines.map { "    \($0)" }.joined(separator: "\n")
+        return (" \(leaf.certificate) \(leaf.key)", objects + text + "\n")
     }
 
     private static func freePort() throws -> UInt16 {

@@ -13,10 +13,14 @@ import Testing
         (told?["lines"]?.elements ?? []).compactMap(\.text)
     }
 
-    @Test(arguments: Way.allCases)
-    func headsReachTheBackendAsTheRouteSaysAndAnswersTheClient(_ way: Way) throws {
+    @Test(arguments: Way.allCases, WayEndpoint.allCases)
+    func headsReachTheBackendAsTheRouteSaysAndAnswersTheClient(
+        _ way: Way,
+        _ endpoint: WayEndpoint
+    ) throws {
         let rig = try WayRig(
             way,
+            endpoint,
             rule: """
                 filters: [
                   { type: RequestHeaderModifier,
@@ -34,7 +38,9 @@ import Testing
         #expect(heads.contains("x-set: 1") && heads.contains("x-kept: 3"))
         #expect(!heads.contains { $0.hasPrefix("x-gone") || $0 == "x-set: 0" })
         #expect(heads.contains { $0.hasPrefix("x-request-id: ") })
-        #expect(heads.contains { $0.hasPrefix("host: ") })
+        let host = endpoint.isHTTP2 ? ":authority: " : "host: "
+        #expect(heads.contains { $0.hasPrefix(host) })
+        #expect((seen?["version"]?.text == "2") == endpoint.isHTTP2)
         let http2 = rig.curl("/two", "--http2-prior-knowledge -w '%{http_version}'")
         #expect(http2.hasSuffix("2"))
     }
@@ -57,9 +63,12 @@ import Testing
         #expect(again.hasPrefix("HTTP/1.1 200") && !again.contains("set-cookie"))
     }
 
-    @Test(arguments: Way.allCases)
-    func bodiesTrailersAndInterimResponsesPassBothDirections(_ way: Way) throws {
-        let rig = try WayRig(way)
+    @Test(arguments: Way.allCases, WayEndpoint.allCases)
+    func bodiesTrailersAndInterimResponsesPassBothDirections(
+        _ way: Way,
+        _ endpoint: WayEndpoint
+    ) throws {
+        let rig = try WayRig(way, endpoint)
         let file = "\(rig.agent.directory)/body"
         Command.run("head -c 2097152 /dev/urandom > \(file)")
         let sum = Command.run("sha256sum < \(file)").output.prefix(64)
@@ -83,9 +92,9 @@ import Testing
         }
     }
 
-    @Test(arguments: Way.allCases)
-    func aTimeoutIsA504AndAWebSocketATunnel(_ way: Way) throws {
-        let rig = try WayRig(way, rule: "timeouts: { request: 500ms }")
+    @Test(arguments: Way.allCases, WayEndpoint.allCases)
+    func aTimeoutIsA504AndAWebSocketATunnel(_ way: Way, _ endpoint: WayEndpoint) throws {
+        let rig = try WayRig(way, endpoint, rule: "timeouts: { request: 500ms }")
         #expect(rig.curl("/slow", "-o /dev/null -w '%{http_code}'") == "504")
         #expect(rig.curl("/quick", "-o /dev/null -w '%{http_code}'") == "200")
         try rig.agent.write(
