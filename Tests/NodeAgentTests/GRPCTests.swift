@@ -222,13 +222,15 @@ import Testing
             "unary b'u:a' yes", "large 1000002", "counts [b'0', b'1', b'2', b'3', b'4']",
             "joins b'1+2+3'", "echoes [b'e:0', b'e:1', b'e:2']",
             "fails FAILED_PRECONDITION no 100%", "slow DEADLINE_EXCEEDED",
-            "missing UNIMPLEMENTED", "web b'\\x00\\x00\\x00\\x00\\x03u:w' True True", "empty UNAVAILABLE",
+            "missing UNIMPLEMENTED", "web b'\\x00\\x00\\x00\\x00\\x03u:w' True True",
+            "empty UNAVAILABLE",
         ] {
             #expect(outcome.output.contains("\(line)\n"), "\(line) in \(outcome.output)")
         }
         let metrics = agent.ask("/metrics")
         for (status, count) in [
-            ("OK", 6), ("FAILED_PRECONDITION", 1), ("UNIMPLEMENTED", 1), ("UNAVAILABLE", 1),
+            ("OK", 5), ("DEADLINE_EXCEEDED", 1), ("FAILED_PRECONDITION", 1), ("UNIMPLEMENTED", 1),
+            ("UNAVAILABLE", 1),
         ] {
             let line = "martlet_grpc_responses_total{status=\"\(status)\"} \(count)"
             #expect(metrics.contains("\n\(line)\n"), "\(line)")

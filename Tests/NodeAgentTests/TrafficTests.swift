@@ -77,6 +77,18 @@ import Testing
                 $0.contains("shop/all") && $0.hasSuffix(" 1")
             }
             #expect(counted, "\(metrics)")
+            let labels = "cluster=\"shop/here:80\",endpoint=\"127.0.0.1:\(backend.port)\""
+            for line in [
+                "martlet_endpoint_requests_total{\(labels)} 1",
+                "martlet_endpoint_errors_total{\(labels)} 0",
+                "martlet_endpoint_active_requests{\(labels)} 0",
+                "martlet_cluster_connect_duration_seconds_count{cluster=\"shop/here:80\"} 1",
+            ] {
+                #expect(metrics.contains("\n\(line)\n"), "\(line)")
+            }
+            let shown = agent.ask("/config").split(separator: "\n").first.map(String.init) ?? ""
+            let cluster = JSONText.parse(shown)?["clusters"]?.elements.first
+            #expect(cluster?["endpoints"]?.elements.first?["tries"]?.int == 1)
         }
     }
 

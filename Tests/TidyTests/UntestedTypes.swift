@@ -30,7 +30,8 @@ enum UntestedTypes {
             "HTTP2Connection", "HTTP2EntryRow",
         ],
         "inside the engine, driven by ProxySimulation and the tests of EventLoop's parts": [
-            "AccessLog", "BufferPool", "ByteQueue", "Digits32", "EndpointTable", "EngineCounters",
+            "AccessLog", "BufferPool", "ByteQueue", "Digits32", "EndpointTable", "EndpointTraffic",
+            "EngineCounters",
             "EventHandler", "Exchange", "ExchangeAnnex", "FilterTally", "FlatTable", "Mailbox",
             "RequestPath",
             "RouteHash", "RoutingViewBuilder", "SlotTimers", "Table", "TrafficTables",
@@ -61,7 +62,8 @@ enum UntestedTypes {
         ],
         "parts of a running agent, driven by AgentTests and LimitTests": [
             "AgentMetrics", "AgentParts", "BlockNews", "BlockService", "CoupledIngress",
-            "EngineTotals", "IngressLayer", "LimitList", "ListenerPlan", "NodeLock",
+            "EndpointMetrics", "EngineTotals", "IngressLayer", "LimitList", "ListenerPlan",
+            "NodeLock",
             "PluginMetrics", "ProcessSignals", "SettingWithoutEffect", "SnapshotSource",
             "WorkerParts",
         ],

@@ -270,6 +270,7 @@ package actor EngineAssembler {
         for endpoint in usable {
             guard let numbered = slots.endpoint(id, endpoint.address) else { continue }
             endpoints.append(numbered)
+            names.endpoints.append((id, numbered))
             places.append(
                 EndpointPlace(
                     zone: endpoint.zone,
@@ -394,6 +395,8 @@ package actor EngineAssembler {
 
 /// Slots by name, for metrics, status and the scope of blocks.
 package struct EngineNames: Sendable {
+    /// Endpoints that are usable, of all clusters.
+    package var endpoints: [(cluster: ClusterID, endpoint: EngineEndpoint)] = []
     /// Entry points.
     package var entries: [String: Int32] = [:]
     /// Listeners.

@@ -185,6 +185,7 @@ extension HTTPProxy {
         counters.count(.upstreamHTTP2Sessions)
         streams.session = session
         streams.heardNanoseconds = loop.nowNanoseconds
+        if let first = streams.firstExchange { countConnect(first) }
         for row in 0..<streams.rowCount {
             let exchange = streams[row].exchange
             guard exchanges.contains(exchange) else { continue }
@@ -218,6 +219,7 @@ extension HTTPProxy {
             return
         }
         let exchange = row.exchange
+        countConnect(exchange)
         begun(exchange)
         exchanges[exchange].upstreamStream = 0
         connections[handle].exchange = exchange
@@ -263,8 +265,11 @@ extension HTTPProxy {
             resumptions[connections[handle].endpoint] = nil
         }
         let rows = detachAll(handle, streams)
-        for row in rows where exchanges[row.exchange].flags.contains(.tracked) {
-            endpointFailed(row.exchange, handle)
+        for row in rows {
+            countTry(row.exchange, handle)
+            if exchanges[row.exchange].flags.contains(.tracked) {
+                endpointFailed(row.exchange, handle)
+            }
         }
         close(handle)
         for row in rows where exchanges.contains(row.exchange) {
@@ -350,6 +355,7 @@ extension HTTPProxy {
         }
         if failure != nil { counters.count(.retries) }
         exchanges[exchange].tries += 1
+        exchanges[exchange].upstreamStartNanoseconds = loop.nowNanoseconds
         exchanges[exchange].upstreamAddress = endpoint.address
         exchanges[exchange].upstreamText = AddressText()
         own(endpoint)

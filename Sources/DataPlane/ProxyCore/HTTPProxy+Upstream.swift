@@ -89,8 +89,9 @@ extension HTTPProxy {
         exchanges[exchange].upstream = .none
         guard connections.contains(upstream) else { return nil }
         let isStream = exchanges[exchange].upstreamStream != 0
+        var isTry = true
         if isStream {
-            unbindStream(exchange, from: upstream)
+            isTry = unbindStream(exchange, from: upstream)
         } else {
             connections[upstream].exchange = .none
         }
@@ -98,6 +99,7 @@ extension HTTPProxy {
         if endpoints.isOwned(slot, by: connections[upstream].endpointGeneration) {
             endpoints[slot].activeCount &-= 1
         }
+        if isTry { countTry(exchange, upstream) }
         if exchanges[exchange].flags.contains(.tracked) { trackUnbound(exchange) }
         return isStream ? nil : upstream
     }
@@ -211,6 +213,7 @@ extension HTTPProxy {
             close(handle)
             return false
         }
+        countConnect(exchange)
         if exchanges[exchange].flags.contains(.tracked) { trackConnected(exchange) }
         if exchanges[exchange].head.tunnel == .connect {
             beginConnectTunnel(exchange, handle)

@@ -23,10 +23,12 @@ extension HTTPProxy: HTTP2ClientOwner {
     }
 
     /// Takes an exchange off its connection; a stream that has not ended is reset.
-    func unbindStream(_ exchange: ExchangeHandle, from upstream: ConnectionHandle) {
+    ///
+    /// - Returns: whether the exchange had come to a stream.
+    func unbindStream(_ exchange: ExchangeHandle, from upstream: ConnectionHandle) -> Bool {
         let index = Int(exchanges[exchange].upstreamStream - 1)
         exchanges[exchange].upstreamStream = 0
-        guard let streams = streams(upstream) else { return }
+        guard let streams = streams(upstream) else { return true }
         let row = streams[index]
         streams[index].body.clear(pool)
         streams.remove(index)
@@ -40,6 +42,7 @@ extension HTTPProxy: HTTP2ClientOwner {
             scheduleUpstreamCollection(upstream)
         }
         settle(upstream, streams)
+        return row.stream != 0
     }
 
     /// Makes an exchange's stream another exchange's.
@@ -75,7 +78,8 @@ extension HTTPProxy: HTTP2ClientOwner {
         if flags.contains(.closesAfterExchange) || isDraining || !session.takesStreams {
             connections[handle].flags.insert(.closesAfterExchange)
             schedule(handle)
-        } else {
+        } else if !streams.isIdle {
+            streams.isIdle = true
             streams.sweepNanoseconds = 0
             let own = streams.idleNanoseconds
             setDeadline(handle, own > 0 ? own : timeouts.poolIdle)

@@ -41,6 +41,8 @@ package final class HTTPProxy: EventHandler {
     package let counters = EngineCounters()
     /// What this worker counts by listener, route and cluster.
     package let traffic: TrafficTables
+    /// What this worker counts by endpoint.
+    package let endpointTraffic: EndpointTraffic
     let accessLog: AccessLog
     /// Where spans go and how many are sampled; `nil` where requests are not traced.
     let tracing: Tracing?
@@ -156,6 +158,7 @@ package final class HTTPProxy: EventHandler {
         exchangeTimers = SlotTimers(capacity: limits.exchangeMax, nowNanoseconds: now)
         endpoints = EndpointTable(limits)
         traffic = TrafficTables(rowMax: limits.trafficRowMax)
+        endpointTraffic = EndpointTraffic(rowMax: limits.trafficRowMax)
         accessLog = AccessLog(ring: log, format: logFormat)
         self.tracing = tracing.map(Tracing.init)
         scheduled = Table(count: limits.connectionMax, repeating: .none)

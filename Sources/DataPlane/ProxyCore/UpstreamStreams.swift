@@ -36,6 +36,8 @@ final class UpstreamStreams {
     var openedCount = 0
     /// When the connection's deadline was set for; 0 for not at all.
     var sweepNanoseconds: UInt64 = 0
+    /// Nothing is carried, and its time for that runs: what arrives meanwhile gives it no more.
+    var isIdle = false
     /// How long it may carry nothing, by its cluster's policy; 0: the node's own.
     var idleNanoseconds: UInt64 = 0
     /// When bytes came last, and whether the endpoint was asked since if it is there.
@@ -56,6 +58,9 @@ final class UpstreamStreams {
 
     var isEmpty: Bool { count == 0 }
     var rowCount: Int { rows.count }
+
+    /// The exchange that has been here longest of those that wait for a connection.
+    var firstExchange: ExchangeHandle? { rows.first { $0.exchange != .none }?.exchange }
 
     /// Whether another exchange may join.
     var hasRoom: Bool {
@@ -86,6 +91,7 @@ final class UpstreamStreams {
         var row = Row()
         row.exchange = exchange
         row.deadlineNanoseconds = deadline
+        isIdle = false
         count += 1
         guard firstFree >= 0 else {
             rows.append(row)

@@ -45,7 +45,8 @@ extension Agent: StatusSubject {
             conditions: await assembler.conditions(),
             selection: selection,
             health: health.board.content.isHealthy,
-            limits: limits.rows()
+            limits: limits.rows(),
+            endpoints: totals.endpoints
         )
         return document.text
     }

@@ -8,12 +8,14 @@ import TrafficPolicy
 /// What the workers counted, summed, as of the last `refresh`. Workers' counts are plain numbers of
 /// their own threads: they are asked for, never read across.
 final class EngineTotals: Sendable {
-    private struct Totals {
+    fileprivate struct Totals {
         var counters = [UInt64](repeating: 0, count: EngineCounter.allCases.count)
         var relay = RelayCounters()
         var relayPairCount = 0
         var connectionCount = 0
         var rows: [TrafficTables.Kind: [(name: String, row: TrafficRow)]] = [:]
+        var endpoints: [EndpointCounts] = []
+        var connects: [(name: String, times: TimeRow)] = []
         var blockOverflowCount: UInt64 = 0
         var verdicts = VerdictRules.LimitCounts()
         var refusals = SlotRefusals()
@@ -52,6 +54,8 @@ final class EngineTotals: Sendable {
             next.rows[kind] = rows.map { ($0.name, TrafficRow()) }
         }
         let slots = wanted
+        let endpoints = next.begin(names, rowMax: parts.pool.limits.trafficRowMax)
+        let clusters = wanted[.cluster] ?? []
         let answers = await parts.pool.perform { worker in
             let rows = slots.reduce(into: [:]) { rows, kind in
                 rows[kind.key] = worker.proxy.traffic.rows(kind.key, kind.value)
@@ -62,12 +66,17 @@ final class EngineTotals: Sendable {
             )
             let store = worker.proxy.filterStore
             let plugins = (store.countsByUse, store.countsByPlugin)
-            let counts = (worker.proxy.counters.values, worker.proxy.traffic.grpcCounts)
+            let counts = (
+                worker.proxy.counters.values, worker.proxy.traffic.grpcCounts,
+                worker.proxy.endpointRows(endpoints),
+                worker.proxy.endpointTraffic.connectRows(clusters)
+            )
             return (counts, worker.proxy.activeCount, rows, plugins, limits)
         }
         for case .some((let counts, let active, let rows, let plugins, let limits)) in answers {
             let counters = counts.0
             for index in counts.1.indices { next.grpc[index] &+= counts.1[index] }
+            next.add(counts.2, counts.3)
             next.add(plugins.0, plugins.1)
             next.refusedSocketCount &+= limits.sockets
             next.refusedLetterCount &+= limits.letters
@@ -100,6 +109,12 @@ final class EngineTotals: Sendable {
     func value(_ counter: EngineCounter) -> UInt64 {
         totals.withLock { $0.counters[counter.rawValue] }
     }
+
+    /// Counts of endpoints.
+    var endpoints: [EndpointCounts] { totals.withLock(\.endpoints) }
+
+    /// Times to connect, by cluster.
+    var connects: [(name: String, times: TimeRow)] { totals.withLock(\.connects) }
 
     /// The relays' counters.
     var relay: RelayCounters { totals.withLock(\.relay) }
@@ -144,6 +159,7 @@ final class EngineTotals: Sendable {
         publishRelay(in: registry)
         PluginMetrics.publish(self, in: registry)
         publishGRPC(in: registry)
+        EndpointMetrics.publish(self, in: registry)
         publishTraffic(.listener, "listener", in: registry)
         publishTraffic(.route, "route", in: registry)
         publishTraffic(.cluster, "cluster", in: registry)
@@ -267,5 +283,28 @@ final class EngineTotals: Sendable {
             sum: Double(row.row.durationSum) / 1e9,
             count: count
         )
+    }
+}
+
+extension EngineTotals.Totals {
+    /// Names the endpoints that have rows of their own, and the clusters.
+    ///
+    /// - Returns: the endpoints.
+    fileprivate mutating func begin(_ names: EngineNames, rowMax: Int) -> [EngineEndpoint] {
+        let shown = names.endpoints.filter { $0.endpoint.slot < rowMax - 1 }
+        endpoints = shown.map {
+            EndpointCounts(
+                cluster: $0.cluster.description,
+                address: $0.endpoint.address.description
+            )
+        }
+        connects = names.rows(.cluster).map { ($0.name, TimeRow()) }
+        return shown.map(\.endpoint)
+    }
+
+    /// Adds one worker's counts of them.
+    fileprivate mutating func add(_ rows: [EndpointRow], _ times: [TimeRow]) {
+        for index in rows.indices { endpoints[index].row.add(rows[index]) }
+        for index in times.indices { connects[index].times.add(times[index]) }
     }
 }

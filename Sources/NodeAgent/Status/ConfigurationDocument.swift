@@ -16,6 +16,8 @@ struct ConfigurationDocument {
     let health: [HealthBoard.Key: Bool]
     /// Every limit with how often it was reached.
     let limits: [(limit: Limit, reachedCount: UInt64)]
+    /// What was counted of endpoints.
+    var endpoints: [EndpointCounts] = []
 
     /// The text.
     var text: String {
@@ -213,6 +215,8 @@ struct ConfigurationDocument {
 
     private func write(_ cluster: Cluster, _ json: inout JSONWriter) {
         let usable = Set(cluster.usableEndpoints.map(\.address))
+        let name = cluster.id.description
+        let counted = endpoints.filter { $0.cluster == name }
         json.object { json in
             json.string("name", cluster.id.description)
             json.string("protocol", "\(cluster.appProtocol)")
@@ -230,6 +234,10 @@ struct ConfigurationDocument {
                         json.bool("healthy", health[key])
                         json.string("node", endpoint.nodeName)
                         json.string("zone", endpoint.zone)
+                        let address = endpoint.address.description
+                        if let counts = counted.first(where: { $0.address == address }) {
+                            write(counts.row, &json)
+                        }
                         guard let condition = conditions[cluster.id]?[endpoint.address] else {
                             return
                         }
@@ -240,6 +248,13 @@ struct ConfigurationDocument {
                 }
             }
         }
+    }
+
+    private func write(_ row: EndpointRow, _ json: inout JSONWriter) {
+        json.integer("tries", row.requestCount)
+        json.integer("errors", row.errorCount)
+        let count = row.requestCount
+        json.number("meanSeconds", count == 0 ? nil : Double(row.nanoseconds) / 1e9 / Double(count))
     }
 
     private func writeRest(_ json: inout JSONWriter) {

@@ -6,9 +6,11 @@ final class HTTP2Endpoint {
     let rig: EngineRig
     let fd: Int32
 
+    /// - Parameter position: which connection, the newest unless given.
     /// - Returns: `nil` when nobody has connected.
-    init?(_ rig: EngineRig, of index: Int = 0, settings: [UInt8] = []) {
-        guard let fd = rig.upstreams[index].last else { return nil }
+    init?(_ rig: EngineRig, of index: Int = 0, at position: Int? = nil, settings: [UInt8] = []) {
+        guard let last = rig.upstreams[index].last else { return nil }
+        let fd = position.map { rig.upstreams[index][$0] } ?? last
         self.rig = rig
         self.fd = fd
         send(HTTP2Frames.frame(4, 0, 0, settings), HTTP2Frames.frame(4, 1, 0, []))

@@ -179,9 +179,9 @@ import Testing
         #expect(early.map(\.stream) == [1], "one goes ahead, others wait for the settings")
         let two: [UInt8] = [0, 3, 0, 0, 0, 2]
         let first = try #require(HTTP2Endpoint(rig, settings: two))
-        let second = try #require(HTTP2Endpoint(rig, settings: two))
-        let third = try #require(HTTP2Endpoint(rig, settings: two))
-        #expect(Set([first.fd, second.fd, third.fd]).count == 3)
+        #expect(rig.upstreams[0].count == 3)
+        let second = try #require(HTTP2Endpoint(rig, at: 1, settings: two))
+        let third = try #require(HTTP2Endpoint(rig, at: 2, settings: two))
         for endpoint in [first, second, third] {
             #expect(endpoint.frames(1).map(\.stream) == [1, 3])
             endpoint.answer(1)
