@@ -26,6 +26,7 @@ import Testing
         handlers = {
             "Unary": grpc.unary_unary_rpc_method_handler(unary),
             "Fails": grpc.unary_unary_rpc_method_handler(fails),
+            "Late": grpc.unary_unary_rpc_method_handler(slow),
             "Slow": grpc.unary_unary_rpc_method_handler(slow),
             "Counts": grpc.unary_stream_rpc_method_handler(counts),
             "Joins": grpc.stream_unary_rpc_method_handler(joins),
@@ -73,6 +74,8 @@ import Testing
         late = status(lambda: channel.unary_unary("/t.T/Slow")(b"", timeout=0.3))
         print("slow", late.split()[0])
         print("missing", status(lambda: channel.unary_unary("/none.T/X")(b"", timeout=5)).split()[0])
+        late = status(lambda: channel.unary_unary("/t.T/Late")(b"", timeout=9))
+        print("late", late.split()[0])
         fields = {"content-type": "application/grpc-web+proto", "accept": "application/grpc-web"}
         request = urllib.request.Request(origin + "/t.T/Unary", b"\\0\\0\\0\\0\\1w", fields)
         answer = urllib.request.urlopen(request, timeout=5, context=secure).read()
@@ -122,6 +125,9 @@ import Testing
           rules:
           - matches: [{ path: { value: /t.T } }]
             backendRefs: [{ name: here, port: 80 }]
+          - matches: [{ path: { value: /t.T/Late } }]
+            backendRefs: [{ name: here, port: 80 }]
+            timeouts: { request: 300ms }
           - matches: [{ path: { value: /empty.T } }]
             backendRefs: [{ name: nobody, port: 80 }]
         ---
@@ -221,7 +227,7 @@ import Testing
         for line in [
             "unary b'u:a' yes", "large 1000002", "counts [b'0', b'1', b'2', b'3', b'4']",
             "joins b'1+2+3'", "echoes [b'e:0', b'e:1', b'e:2']",
-            "fails FAILED_PRECONDITION no 100%", "slow DEADLINE_EXCEEDED",
+            "fails FAILED_PRECONDITION no 100%", "slow DEADLINE_EXCEEDED", "late DEADLINE_EXCEEDED",
             "missing UNIMPLEMENTED", "web b'\\x00\\x00\\x00\\x00\\x03u:w' True True",
             "empty UNAVAILABLE",
         ] {
@@ -229,7 +235,7 @@ import Testing
         }
         let metrics = agent.ask("/metrics")
         for (status, count) in [
-            ("OK", 5), ("DEADLINE_EXCEEDED", 1), ("FAILED_PRECONDITION", 1), ("UNIMPLEMENTED", 1),
+            ("OK", 5), ("FAILED_PRECONDITION", 1), ("UNIMPLEMENTED", 1),
             ("UNAVAILABLE", 1),
         ] {
             let line = "martlet_grpc_responses_total{status=\"\(status)\"} \(count)"
