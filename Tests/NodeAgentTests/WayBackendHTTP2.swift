@@ -68,9 +68,9 @@ extension WayBackend {
                     data = bytes(b ^ mask[i % 4] for i, b in enumerate(data))
                     opcode = body[0] & 15
                     del body[:at + 4 + length]
-                    size = bytes([len(data)])
-                    if len(data) > 125:
-                        size = b"\x7e" + len(data).to_bytes(2, "big")
+                    size = len(data).to_bytes(1, "big") if len(data) < 126 else (
+                        b"\x7e" + len(data).to_bytes(2, "big")
+                    )
                     self.send(stream, bytes([128 | opcode]) + size + data, opcode == 8)
 
             def send(self, stream, data, ends, trailers=None):

@@ -71,6 +71,8 @@ final class WayRig {
             objects += secured.objects
         }
         start(command)
+        let probe = "bash -c 'exec 3<>/dev/tcp/\(address)/\(backendPort)' 2>/dev/null"
+        _ = agent.waits { Command.run("\(prefix)\(probe)").status == 0 }
         let spoken = endpoint == .http2 ? "kubernetes.io/h2c" : appProtocol
         try agent.write("manifests/way.yaml", manifests(rule, objects, spoken))
         pid = try agent.start(
