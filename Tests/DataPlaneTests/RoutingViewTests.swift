@@ -41,7 +41,12 @@ import Testing
         head.authorityLength = Int32(parsed.authorityLength)
         let span = unsafe bytes.span.bytes
         let path = RequestPath(span, parsed.pathOffset, parsed.pathLength)
-        let host = view.host(entry: 0, span, head)
+        let host = view.findHost(
+            0,
+            span,
+            Int(head.authorityOffset),
+            Int(head.authorityLength)
+        )
         guard host >= 0 else { return nil }
         let action = view.findAction(
             host,

@@ -6,7 +6,7 @@
     /// Bytes written so far.
     package private(set) var count = 0
     /// Whether an append did not fit; the content is then incomplete.
-    package private(set) var overflowed = false
+    package internal(set) var overflowed = false
 
     private var base: UnsafeMutableRawPointer
 
@@ -71,6 +71,7 @@
     }
 
     /// Declares bytes after the written ones as written, after `mutableBytes` filled them.
+    @inline(__always)
     package func advance(by byteCount: Int) {
         precondition(byteCount >= 0 && count + byteCount <= capacity)
         count += byteCount
@@ -169,21 +170,29 @@
     /// Appends a number of two digits or more.
     private func appendDigits(_ value: UInt64) {
         guard reserve(20) else { return }
+        count &+= unsafe ScratchBuffer.write(digits: value, to: base + count)
+    }
+
+    /// Writes a number of two digits or more, for which there is room.
+    ///
+    /// - Returns: how many digits it has.
+    @inline(__always)
+    @unsafe static func write(digits value: UInt64, to target: UnsafeMutableRawPointer) -> Int {
         let digits = ScratchBuffer.digitCount(value)
         var rest = value
-        var position = count &+ digits
+        var position = digits
         while rest >= 100 {
             let quotient = rest / 100
             position &-= 2
-            unsafe put(pair: rest &- quotient &* 100, at: position)
+            unsafe put(pair: rest &- quotient &* 100, to: target + position)
             rest = quotient
         }
         if rest >= 10 {
-            unsafe put(pair: rest, at: position &- 2)
+            unsafe put(pair: rest, to: target + (position &- 2))
         } else {
-            unsafe put(digit: rest, at: position &- 1)
+            unsafe put(digit: rest, to: target + (position &- 1))
         }
-        count &+= digits
+        return digits
     }
 
     /// Appends a number below 1,000 in three digits.
@@ -191,8 +200,8 @@
         precondition(value < 1_000)
         guard reserve(3) else { return }
         let hundreds = value / 100
-        unsafe put(digit: hundreds, at: count)
-        unsafe put(pair: value &- hundreds &* 100, at: count &+ 1)
+        unsafe ScratchBuffer.put(digit: hundreds, to: base + count)
+        unsafe ScratchBuffer.put(pair: value &- hundreds &* 100, to: base + (count &+ 1))
         count &+= 3
     }
 
@@ -204,14 +213,14 @@
             let octet = UInt64(bits >> shift & 255)
             if octet >= 100 {
                 let hundreds = octet / 100
-                unsafe put(digit: hundreds, at: position)
-                unsafe put(pair: octet &- hundreds &* 100, at: position &+ 1)
+                unsafe ScratchBuffer.put(digit: hundreds, to: base + position)
+                unsafe ScratchBuffer.put(pair: octet &- hundreds &* 100, to: base + (position &+ 1))
                 position &+= 3
             } else if octet >= 10 {
-                unsafe put(pair: octet, at: position)
+                unsafe ScratchBuffer.put(pair: octet, to: base + position)
                 position &+= 2
             } else {
-                unsafe put(digit: octet, at: position)
+                unsafe ScratchBuffer.put(digit: octet, to: base + position)
                 position &+= 1
             }
             unsafe base.storeBytes(of: UInt8(ascii: "."), toByteOffset: position, as: UInt8.self)
@@ -236,22 +245,20 @@
     }
 
     @inline(__always)
-    @unsafe private func put(digit: UInt64, at position: Int) {
-        unsafe base.storeBytes(
+    @unsafe private static func put(digit: UInt64, to target: UnsafeMutableRawPointer) {
+        unsafe target.storeBytes(
             of: UInt8(truncatingIfNeeded: digit) &+ UInt8(ascii: "0"),
-            toByteOffset: position,
             as: UInt8.self
         )
     }
 
     /// Two digits of a number below 100: 103/1024 is a tenth up to there.
     @inline(__always)
-    @unsafe private func put(pair: UInt64, at position: Int) {
+    @unsafe private static func put(pair: UInt64, to target: UnsafeMutableRawPointer) {
         let tens = (pair &* 103) >> 10
         let text = tens | (pair &- tens &* 10) << 8 | 0x3030
-        unsafe base.storeBytes(
+        unsafe target.storeBytes(
             of: UInt16(truncatingIfNeeded: text).littleEndian,
-            toByteOffset: position,
             as: UInt16.self
         )
     }

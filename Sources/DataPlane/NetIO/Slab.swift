@@ -117,6 +117,23 @@ package struct Handle<Element>: Equatable, BitwiseCopyable, Sendable {
         }
     }
 
+    /// The place of a live handle's element, looked up once for many uses. A stale handle traps.
+    @inline(__always)
+    package func place(_ handle: Handle<Element>) -> Place<Element> {
+        precondition(isLive(handle))
+        return unsafe Place(
+            elements + Int(handle.index),
+            generations + Int(handle.index),
+            handle.generation
+        )
+    }
+
+    /// The place of a handle's element; `nil`, and counted, when the handle is stale.
+    @inline(__always)
+    package func find(_ handle: Handle<Element>) -> Place<Element>? {
+        contains(handle) ? place(handle) : nil
+    }
+
     /// The handle of a live slot, or `nil`.
     package func handle(at index: Int32) -> Handle<Element>? {
         guard index >= 0, Int(index) < touchedCount, unsafe generations[Int(index)] & 1 == 1 else {
@@ -127,4 +144,50 @@ package struct Handle<Element>: Equatable, BitwiseCopyable, Sendable {
 
     /// One past the highest slot ever used: the bound for a walk with `handle(at:)`.
     package var endIndex: Int32 { Int32(touchedCount) }
+}
+
+/// Where a live element of a slab stands. It is good until the element is removed: for code that
+/// goes straight through, and asks again once anything may have been removed meanwhile. Elements
+/// never move and their memory lasts as long as the slab; in debug builds every use is checked as
+/// one by handle is.
+@safe package struct Place<Element: BitwiseCopyable>: BitwiseCopyable {
+    private let element: UnsafeMutablePointer<Element>
+    #if DEBUG
+        private let generation: UnsafePointer<UInt32>
+        private let expected: UInt32
+    #endif
+
+    @inline(__always)
+    fileprivate init(
+        _ element: UnsafeMutablePointer<Element>,
+        _ generation: UnsafePointer<UInt32>,
+        _ expected: UInt32
+    ) {
+        unsafe self.element = unsafe element
+        #if DEBUG
+            unsafe self.generation = unsafe generation
+            self.expected = expected
+        #endif
+    }
+
+    @inline(__always)
+    private func check() {
+        #if DEBUG
+            precondition(unsafe generation.pointee == expected)
+        #endif
+    }
+
+    /// The element, in place.
+    package var value: Element {
+        @inline(__always)
+        unsafeAddress {
+            check()
+            return unsafe UnsafePointer(element)
+        }
+        @inline(__always)
+        nonmutating unsafeMutableAddress {
+            check()
+            return unsafe element
+        }
+    }
 }

@@ -29,14 +29,33 @@ final class AccessLog {
     /// Texts that were longer than may be and were cut.
     private(set) var cutCount: UInt64 = 0
     private var oldestNanoseconds: UInt64 = 0
-    private var stampSecond: UInt64 = 0
-    private let stamp = ScratchBuffer(capacity: 64)
+    /// The second that lines were written in last: when it began, its text of 20 bytes, and where
+    /// that is put together.
+    private var stampNanoseconds: UInt64 = 0
+    private var stamp: (UInt64, UInt64, UInt64) = (0, 0, 0)
+    private let stampText = ScratchBuffer(capacity: 64)
+    /// The clocks' distance at a moment of the loop: wall-clock minus monotonic time.
+    private var wallDistance: UInt64 = 0
+    private var wallReadNanoseconds: UInt64 = 0
 
     init(ring: LogRing?, format: LogFormat? = nil) {
         self.ring = ring
         self.format = format
         isKept = ring != nil
         keepsResponses = ring != nil && format?.responseNames.isEmpty == false
+    }
+
+    /// The wall-clock time of a moment of the loop. The clock is read once a turn.
+    @inline(__always)
+    func wallNanoseconds(_ moment: UInt64, _ loop: EventLoop) -> UInt64 {
+        if wallReadNanoseconds != loop.nowNanoseconds { readWall(loop) }
+        return moment &+ wallDistance
+    }
+
+    @inline(never)
+    private func readWall(_ loop: EventLoop) {
+        wallReadNanoseconds = loop.nowNanoseconds
+        wallDistance = loop.network.wallNanoseconds() &- loop.nowNanoseconds
     }
 
     /// Makes room for a line.
@@ -82,26 +101,33 @@ final class AccessLog {
     }
 
     /// Writes a wall-clock time as RFC 3339 with milliseconds. The second's text is kept.
-    @inline(__always)
     func append(time nanoseconds: UInt64) {
-        let second = nanoseconds / 1_000_000_000
-        if second != stampSecond {
-            stampSecond = second
-            render(second)
-        }
-        text.append(stamp.bytes(0, stamp.capacity), 0..<stamp.count)
-        let milliseconds = (nanoseconds &- second &* 1_000_000_000) / 1_000_000
-        text.append(thousandths: milliseconds)
-        text.append(byte: UInt8(ascii: "Z"))
+        var line = LineCursor(text)
+        write(time: nanoseconds, to: &line)
+        line.finish(text)
     }
 
-    private func render(_ second: UInt64) {
+    /// The same, to a line.
+    @inline(__always)
+    func write(time nanoseconds: UInt64, to line: inout LineCursor) {
+        if nanoseconds &- stampNanoseconds >= 1_000_000_000 { render(nanoseconds) }
+        line.write(words: stamp, byteCount: 20)
+        line.write(thousandths: (nanoseconds &- stampNanoseconds) / 1_000_000)
+        line.write(byte: UInt8(ascii: "Z"))
+    }
+
+    @inline(never)
+    private func render(_ nanoseconds: UInt64) {
+        let second = nanoseconds / 1_000_000_000
+        stampNanoseconds = second * 1_000_000_000
         let time = CivilTime(seconds: second)
-        stamp.reset()
-        time.writeDate(to: stamp)
-        stamp.append("T")
-        time.writeTime(to: stamp)
-        stamp.append(".")
+        stampText.reset()
+        time.writeDate(to: stampText)
+        stampText.append("T")
+        time.writeTime(to: stampText)
+        stampText.append(".    ")
+        let bytes = stampText.bytes()
+        stamp = (bytes.word(at: 0), bytes.word(at: 8), bytes.word(at: 16))
     }
 
     /// Writes a token (RFC 9110 section 5.6.2), which needs no escapes, cut at `textByteLimit`.
@@ -109,6 +135,26 @@ final class AccessLog {
     func append(token bytes: RawSpan, _ range: Range<Int>) {
         if range.count > AccessLog.textByteLimit { cutCount &+= 1 }
         text.append(bytes, range.prefix(AccessLog.textByteLimit))
+    }
+
+    /// The same, to a line.
+    @inline(__always)
+    func write(token bytes: RawSpan, _ range: Range<Int>, to line: inout LineCursor) {
+        if range.count > AccessLog.textByteLimit { cutCount &+= 1 }
+        line.write(bytes, range.prefix(AccessLog.textByteLimit))
+    }
+
+    /// Writes some bytes from outside as the inside of a JSON string to a line, cut at
+    /// `textByteLimit`.
+    @inline(__always)
+    func write(escaped bytes: RawSpan, _ range: Range<Int>, to line: inout LineCursor) {
+        if range.count <= AccessLog.textByteLimit,
+            bytes.firstEscaped(range) == range.upperBound
+        {
+            line.write(bytes, range)
+        } else {
+            line.detour(text) { append(escaped: bytes, range) }
+        }
     }
 
     /// Writes some bytes from outside as the inside of a JSON string (RFC 8259 section 7), cut at

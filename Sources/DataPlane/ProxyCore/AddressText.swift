@@ -33,4 +33,8 @@ struct AddressText: BitwiseCopyable {
     func write(_ byteCount: Int, to target: ScratchBuffer) {
         target.append(words: words, byteCount: byteCount)
     }
+
+    /// Writes the whole text to a line.
+    @inline(__always)
+    func write(to line: inout LineCursor) { line.write(words: words, byteCount: byteCount) }
 }

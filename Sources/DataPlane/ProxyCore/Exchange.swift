@@ -30,6 +30,26 @@ package struct RequestHead: BitwiseCopyable {
     var present = HeaderMask()
     /// Bytes of the block in use by head and appended text.
     var byteCount: Int32 = 0
+
+    init() {}
+
+    /// The head of a request that came by HTTP/1.
+    @inline(__always)
+    init(_ parsed: borrowing HTTP1RequestHead) {
+        method = parsed.method
+        methodOffset = Int32(truncatingIfNeeded: parsed.methodOffset)
+        methodLength = Int32(truncatingIfNeeded: parsed.methodLength)
+        pathOffset = Int32(truncatingIfNeeded: parsed.pathOffset)
+        pathLength = Int32(truncatingIfNeeded: parsed.pathLength)
+        authorityOffset = Int32(truncatingIfNeeded: parsed.authorityOffset)
+        authorityLength = Int32(truncatingIfNeeded: parsed.authorityLength)
+        minorVersion = parsed.minorVersion
+        framing = parsed.framing
+        fieldCount = Int32(truncatingIfNeeded: parsed.fieldCount)
+        byteCount = Int32(truncatingIfNeeded: parsed.headByteCount)
+        present = parsed.present
+        if parsed.isVerbatim { verbatimByteCount = byteCount &- 2 }
+    }
 }
 
 /// One request with its response, whatever protocols carry them.
@@ -163,6 +183,16 @@ struct RoutedAction: BitwiseCopyable {
     /// The route's name: in the text of the view in force, or copied to the block when another view
     /// came.
     var routeName = TextRange()
+
+    /// Takes over an action but for its cluster, and keeps the operations that were copied already.
+    @inline(__always)
+    mutating func adopt(_ row: ActionRow, _ chainSet: UInt32) {
+        chain = row.chain
+        self.chainSet = chainSet
+        routeRow = row.routeRow
+        requestTimeoutNanoseconds = row.requestTimeoutNanoseconds
+        routeName = row.routeName
+    }
 }
 
 /// Where the parts of an exchange's block are.

@@ -327,7 +327,7 @@ extension HTTPProxy {
             return 0
         case .complete:
             pool.write(bytes.extracting(0..<head.headByteCount), to: block, at: 0)
-            beginExchange(handle, block, head)
+            beginExchange(handle, block, &head)
             return head.headByteCount
         }
     }

@@ -3,58 +3,113 @@ import Addressing
 /// Access-log lines: the fields that Envoy's users know, as JSON.
 extension HTTPProxy {
     func writeLogLine(_ exchange: ExchangeHandle, _ log: AccessLog) {
-        let state = exchanges[exchange]
-        let bytes = headBytes(exchange)
+        let it = exchanges.place(exchange)
+        let bytes = headBytes(it)
         let start = log.begin(nowNanoseconds: loop.nowNanoseconds)
-        let text = log.text
-        let age = loop.nowNanoseconds &- state.startNanoseconds
-        text.append("{\"start_time\":\"")
-        log.append(time: loop.network.wallNanoseconds() &- age)
-        text.append("\",\"method\":\"")
-        log.append(token: bytes, state.head.methodRange)
-        text.append("\",\"path\":\"")
-        log.append(escaped: bytes, state.head.pathRange)
-        text.append("\",\"protocol\":\"")
-        text.append(protocolName(state.head))
-        text.append("\",\"response_code\":")
-        text.append(decimal: UInt64(state.status))
-        text.append(",\"response_flags\":\"")
-        appendFlags(state.responseFlags, to: text)
-        text.append("\",\"bytes_received\":")
-        text.append(decimal: state.bytesReceived)
-        text.append(",\"bytes_sent\":")
-        text.append(decimal: state.bytesSent)
-        text.append(",\"duration\":")
-        text.append(decimal: age / 1_000_000)
-        appendUpstream(state, to: text)
-        text.append(",\"route_name\":\"")
-        appendRouteName(state, bytes, to: text)
-        text.append("\",\"x_request_id\":\"")
-        appendRequestID(exchange, bytes, log)
-        text.append("\",\"downstream_remote_address\":\"")
-        if connections.contains(state.downstream) {
-            let peer = connections[state.downstream].peerText
-            if state.flags.contains(.knowsClient) {
-                // The port is not known: 0, as Envoy writes it.
-                text.append(address: SocketAddress(annexes[state.annex].client, 0))
-            } else if peer.byteCount > 0 {
-                peer.write(peer.byteCount, to: text)
-            } else {
-                text.append(address: connections[state.downstream].peer)
-            }
-        }
-        text.append("\",\"plugin\":")
-        if state.replier < 0 {
-            text.append("null")
+        var line = LineCursor(log.text)
+        line.write("{\"start_time\":\"")
+        log.write(time: log.wallNanoseconds(it.value.startNanoseconds, loop), to: &line)
+        line.write("\",\"method\":\"")
+        log.write(token: bytes, it.value.head.methodRange, to: &line)
+        line.write("\",\"path\":\"")
+        log.write(escaped: bytes, it.value.head.pathRange, to: &line)
+        writeOutcome(it, to: &line)
+        line.write(",\"duration\":")
+        line.write(decimal: (loop.nowNanoseconds &- it.value.startNanoseconds) / 1_000_000)
+        writeUpstream(it, to: &line)
+        if it.value.flags.contains(.namesView) {
+            line.write(view.wholeText, it.value.action.routeName.range)
         } else {
-            appendReplier(exchange, log)
+            line.write(bytes, it.value.action.routeName.range)
         }
-        text.append(",\"source_identity\":null,\"destination_identity\":null")
-        if !state.flags.isDisjoint(with: [.grpc, .traced]) {
-            appendRare(state, exchange, to: text)
+        line.write("\",\"x_request_id\":\"")
+        if hasOwnRequestID(it) {
+            line.write(digits: it.value.requestID)
+        } else {
+            line.detour(log.text) { appendRequestID(exchange, bytes, log) }
         }
-        text.append("}\n")
+        line.write("\",\"downstream_remote_address\":\"")
+        writeClient(it, to: &line)
+        if it.value.replier < 0 {
+            line.write("\",\"plugin\":null,\"source_identity\":null,\"destination_identity\":null")
+        } else {
+            line.write("\",\"plugin\":")
+            line.detour(log.text) { appendReplier(exchange, log) }
+            line.write(",\"source_identity\":null,\"destination_identity\":null")
+        }
+        if !it.value.flags.isDisjoint(with: [.grpc, .traced]) {
+            line.detour(log.text) { appendRare(it.value, exchange, to: log.text) }
+        }
+        line.write("}\n")
+        line.finish(log.text)
         counters.count(log.end(from: start) ? .logLines : .logLinesDropped)
+    }
+
+    /// From the path's end to the bytes sent.
+    @inline(__always)
+    private func writeOutcome(_ it: Place<Exchange>, to line: inout LineCursor) {
+        if it.value.head.isHTTP2 {
+            line.write("\",\"protocol\":\"HTTP/2\",\"response_code\":")
+        } else if it.value.head.minorVersion == 0 {
+            line.write("\",\"protocol\":\"HTTP/1.0\",\"response_code\":")
+        } else {
+            line.write("\",\"protocol\":\"HTTP/1.1\",\"response_code\":")
+        }
+        if it.value.status < 1_000 && it.value.status >= 100 {
+            line.write(thousandths: UInt64(it.value.status))
+        } else {
+            line.write(decimal: UInt64(it.value.status))
+        }
+        if it.value.responseFlags.isEmpty {
+            line.write(",\"response_flags\":\"-\",\"bytes_received\":")
+        } else {
+            line.write(",\"response_flags\":\"")
+            line.detour(accessLog.text) { appendFlags(it.value.responseFlags, to: accessLog.text) }
+            line.write("\",\"bytes_received\":")
+        }
+        line.write(decimal: it.value.bytesReceived)
+        line.write(",\"bytes_sent\":")
+        line.write(decimal: it.value.bytesSent)
+    }
+
+    /// The endpoint's time and address, and the name of the route's name.
+    @inline(__always)
+    private func writeUpstream(_ it: Place<Exchange>, to line: inout LineCursor) {
+        guard it.value.tries > 0 else {
+            line.write(",\"upstream_service_time\":null,\"upstream_host\":null,\"route_name\":\"")
+            return
+        }
+        line.write(",\"upstream_service_time\":")
+        if it.value.upstreamHeadNanoseconds > 0 {
+            let time = it.value.upstreamHeadNanoseconds &- it.value.upstreamStartNanoseconds
+            line.write(decimal: time / 1_000_000)
+        } else {
+            line.write("null")
+        }
+        line.write(",\"upstream_host\":\"")
+        if it.value.upstreamText.byteCount > 0 {
+            it.value.upstreamText.write(to: &line)
+        } else {
+            line.detour(accessLog.text) { accessLog.text.append(address: it.value.upstreamAddress) }
+        }
+        line.write("\",\"route_name\":\"")
+    }
+
+    /// The client's address; nothing where its connection is gone.
+    @inline(__always)
+    private func writeClient(_ it: Place<Exchange>, to line: inout LineCursor) {
+        guard let client = connections.find(it.value.downstream) else { return }
+        let text = accessLog.text
+        if it.value.flags.contains(.knowsClient) {
+            // The port is not known: 0, as Envoy writes it.
+            line.detour(text) {
+                text.append(address: SocketAddress(annexes[it.value.annex].client, 0))
+            }
+        } else if client.value.peerText.byteCount > 0 {
+            client.value.peerText.write(to: &line)
+        } else {
+            line.detour(text) { text.append(address: client.value.peer) }
+        }
     }
 
     /// A line for a request whose head could not be read.
@@ -83,7 +138,6 @@ extension HTTPProxy {
         counters.count(log.end(from: start) ? .logLines : .logLinesDropped)
     }
 
-    @inline(__always)
     func appendRouteName(_ state: Exchange, _ bytes: RawSpan, to text: ScratchBuffer) {
         if state.flags.contains(.namesView) {
             text.append(view.wholeText, state.action.routeName.range)
@@ -109,13 +163,11 @@ extension HTTPProxy {
         }
     }
 
-    @inline(__always)
     func protocolName(_ head: RequestHead) -> StaticString {
         if head.isHTTP2 { return "HTTP/2" }
         return head.minorVersion == 0 ? "HTTP/1.0" : "HTTP/1.1"
     }
 
-    @inline(__always)
     func appendFlags(_ flags: ResponseFlags, to text: ScratchBuffer) {
         guard !flags.isEmpty else {
             text.append("-")
@@ -129,32 +181,14 @@ extension HTTPProxy {
         }
     }
 
+    /// Whether the request's id is the one that was made for it.
     @inline(__always)
-    private func appendUpstream(_ state: Exchange, to text: ScratchBuffer) {
-        guard state.tries > 0 else {
-            text.append(",\"upstream_service_time\":null,\"upstream_host\":null")
-            return
-        }
-        text.append(",\"upstream_service_time\":")
-        if state.upstreamHeadNanoseconds > 0 {
-            let time = state.upstreamHeadNanoseconds &- state.upstreamStartNanoseconds
-            text.append(decimal: time / 1_000_000)
-        } else {
-            text.append("null")
-        }
-        text.append(",\"upstream_host\":\"")
-        if state.upstreamText.byteCount > 0 {
-            state.upstreamText.write(state.upstreamText.byteCount, to: text)
-        } else {
-            text.append(address: state.upstreamAddress)
-        }
-        text.append("\"")
+    func hasOwnRequestID(_ it: Place<Exchange>) -> Bool {
+        it.value.head.verbatimByteCount > 0 && !it.value.head.present.contains(.xRequestID)
     }
 
-    @inline(__always)
     func appendRequestID(_ exchange: ExchangeHandle, _ bytes: RawSpan, _ log: AccessLog) {
-        let isUnchanged = exchanges[exchange].head.verbatimByteCount > 0
-        if !isUnchanged || exchanges[exchange].head.present.contains(.xRequestID) {
+        if !hasOwnRequestID(exchanges.place(exchange)) {
             let fields = headFields(exchange)
             for index in fields.indices where fields[index].isRequestID {
                 log.append(escaped: bytes, fields[index].valueRange, byteLimit: 128)

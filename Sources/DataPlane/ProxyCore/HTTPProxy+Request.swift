@@ -4,42 +4,29 @@ import MeshModel
 /// Requests: from a head to an upstream connection.
 extension HTTPProxy {
     /// Begins the exchange of an HTTP/1 head whose bytes and fields are in `block`.
+    ///
+    /// - Parameter parsed: not changed; a reference spares a copy.
     @inline(__always)
     func beginExchange(
         _ handle: ConnectionHandle,
         _ block: BufferPool.Block,
-        _ parsed: HTTP1RequestHead
+        _ parsed: inout HTTP1RequestHead
     ) {
-        var head = RequestHead()
-        head.method = parsed.method
-        head.methodOffset = Int32(truncatingIfNeeded: parsed.methodOffset)
-        head.methodLength = Int32(truncatingIfNeeded: parsed.methodLength)
-        head.pathOffset = Int32(truncatingIfNeeded: parsed.pathOffset)
-        head.pathLength = Int32(truncatingIfNeeded: parsed.pathLength)
-        head.authorityOffset = Int32(truncatingIfNeeded: parsed.authorityOffset)
-        head.authorityLength = Int32(truncatingIfNeeded: parsed.authorityLength)
-        head.minorVersion = parsed.minorVersion
-        head.framing = parsed.framing
-        head.fieldCount = Int32(truncatingIfNeeded: parsed.fieldCount)
-        head.byteCount = Int32(truncatingIfNeeded: parsed.headByteCount)
-        head.present = parsed.present
-        if parsed.isVerbatim {
-            head.verbatimByteCount = Int32(truncatingIfNeeded: parsed.headByteCount - 2)
-        }
-        guard let exchange = openExchange(handle, block, head) else {
+        guard let exchange = openExchange(handle, block, RequestHead(parsed)) else {
             writeBareReply(handle, status: 503)
             finishGathering()
             beginDiscarding(handle)
             return
         }
-        connections[handle].exchange = exchange
-        connections[handle].exchangeCount &+= 1
-        connections[handle].body = BodyReader(parsed.framing)
+        let client = connections.place(handle)
+        client.value.exchange = exchange
+        client.value.exchangeCount &+= 1
+        client.value.body = BodyReader(parsed.framing)
         if !parsed.keepAlive || isDraining || isTooOld(handle) {
-            connections[handle].flags.insert(.closesAfterExchange)
+            client.value.flags.insert(.closesAfterExchange)
         }
-        if connections[handle].body.isComplete {
-            exchanges[exchange].flags.insert(.requestEnded)
+        if client.value.body.isComplete {
+            exchanges.place(exchange).value.flags.insert(.requestEnded)
             connectionTimers.set(handle.index, 0)
         } else {
             setDeadline(handle, bodyTime(handle))
@@ -63,14 +50,15 @@ extension HTTPProxy {
         _ block: BufferPool.Block,
         _ head: RequestHead
     ) -> ExchangeHandle? {
+        let client = connections.place(handle)
         var exchange = Exchange(
             downstream: handle,
             block: block,
-            entry: connections[handle].entry,
+            entry: client.value.entry,
             startNanoseconds: loop.nowNanoseconds
         )
         exchange.head = head
-        exchange.head.isTLS = connections[handle].flags.contains(.tls)
+        exchange.head.isTLS = client.value.flags.contains(.tls)
         exchange.requestID = identifiers.next()
         guard let opened = exchanges.insert(exchange) else {
             counters.count(.exchangeLimitHits)
@@ -84,36 +72,30 @@ extension HTTPProxy {
     /// Routes a new exchange, runs its filters, sends it on.
     @inline(__always)
     func start(_ exchange: ExchangeHandle) {
-        let bytes = headBytes(exchange)
+        let it = exchanges.place(exchange)
+        let bytes = headBytes(it)
         var path = RequestPath(
             bytes,
-            Int(exchanges[exchange].head.pathOffset),
-            Int(exchanges[exchange].head.pathLength)
+            Int(it.value.head.pathOffset),
+            Int(it.value.head.pathLength)
         )
         if tracing != nil { beginTrace(exchange) }
-        let host = view.host(
-            entry: exchanges[exchange].entry,
-            bytes,
-            exchanges[exchange].head
-        )
+        let host = findHost(it, bytes)
         guard host >= 0 else {
             fail(exchange, status: 404, .noRoute)
             return
         }
-        exchanges[exchange].listener = view.hosts[Int(host)].listener
-        if exchanges[exchange].head.isTLS {
-            guard admitsOverTLS(exchange, exchanges[exchange].listener) else { return }
+        let isRuled = !view.hosts[Int(host)].rules.isEmpty
+        it.value.listener = view.hosts[Int(host)].listener
+        if it.value.head.isTLS {
+            guard admitsOverTLS(exchange, it.value.listener) else { return }
         }
-        if path.isNotable || exchanges[exchange].head.tunnel != .none
-            || !view.hosts[Int(host)].rules.isEmpty
-        {
+        if path.isNotable || isRuled || it.value.head.tunnel != .none {
             guard let shaped = applyEdge(exchange, host, path) else { return }
             path = shaped
         }
-        exchanges[exchange].head.pathOnlyLength = Int32(truncatingIfNeeded: path.pathByteCount)
-        let head = exchanges[exchange].head
-        let method = TextRange(start: head.methodOffset, byteCount: head.methodLength)
-        let action = view.findAction(host, bytes, headFields(exchange), method, path)
+        it.value.head.pathOnlyLength = Int32(truncatingIfNeeded: path.pathByteCount)
+        let action = findAction(it, host, bytes, path)
         guard action >= 0 else {
             fail(exchange, status: 404, .noRoute)
             return
@@ -121,11 +103,11 @@ extension HTTPProxy {
         if view.actions[Int(action)].crossOrigin >= 0 {
             guard admitsOrigin(exchange, Int(action)) else { return }
         }
-        guard take(Int(action), for: exchange) else {
+        guard take(Int(action), for: exchange, it) else {
             fail(exchange, status: 431, .overflow)
             return
         }
-        if exchanges[exchange].action.chain >= 0 {
+        if it.value.action.chain >= 0 {
             runRequestFilters(exchange)
         } else {
             dispatch(exchange)
@@ -137,25 +119,26 @@ extension HTTPProxy {
     ///
     /// - Returns: `false` when the block has no room.
     @inline(__always)
-    private func take(_ index: Int, for exchange: ExchangeHandle) -> Bool {
-        let row = view.actions[index]
-        var action = RoutedAction()
-        action.chain = row.chain
-        action.chainSet = chainSetVersion
-        action.routeRow = row.routeRow
-        action.requestTimeoutNanoseconds = row.requestTimeoutNanoseconds
-        action.routeName = row.routeName
-        action.responseOperationCount = exchanges[exchange].action.responseOperationCount
-        if row.requestTimeoutNanoseconds > 0 {
+    private func take(_ index: Int, for exchange: ExchangeHandle, _ it: Place<Exchange>) -> Bool {
+        it.value.action.adopt(view.actions[index], chainSetVersion)
+        if it.value.action.requestTimeoutNanoseconds > 0 {
             exchangeTimers.set(
                 exchange.index,
-                loop.nowNanoseconds &+ row.requestTimeoutNanoseconds
+                loop.nowNanoseconds &+ it.value.action.requestTimeoutNanoseconds
             )
         }
-        exchanges[exchange].action = action
-        exchanges[exchange].flags.insert(.namesView)
+        it.value.flags.insert(.namesView)
         // Who speaks gRPC says that it takes trailers.
-        if exchanges[exchange].head.present.contains(.te) { takeDeadline(exchange) }
+        if it.value.head.present.contains(.te) { takeDeadline(exchange) }
+        it.value.action.cluster = view.actions[index].plainCluster
+        return it.value.action.cluster >= 0 || takeShare(view.actions[index], of: exchange)
+    }
+
+    /// Picks one of an action's backends, with what both change.
+    ///
+    /// - Returns: `false` when the block has no room.
+    @inline(never)
+    private func takeShare(_ row: ActionRow, of exchange: ExchangeHandle) -> Bool {
         if row.change >= 0 {
             guard takeChange(row.change, for: exchange) else { return false }
         }
@@ -180,14 +163,15 @@ extension HTTPProxy {
     /// Sends a routed request to an endpoint.
     @inline(__always)
     func dispatch(_ exchange: ExchangeHandle) {
-        if exchanges[exchange].flags.contains(.changesTarget) {
+        let it = exchanges.place(exchange)
+        if it.value.flags.contains(.changesTarget) {
             guard changeTarget(exchange) else { return }
         }
-        guard exchanges[exchange].action.cluster >= 0 else {
+        guard it.value.action.cluster >= 0 else {
             fail(exchange, status: 500, .invalidBackend)
             return
         }
-        guard exchanges[exchange].flags.contains(.ruled) else {
+        guard it.value.flags.contains(.ruled) else {
             connectUpstream(exchange)
             return
         }
@@ -236,14 +220,28 @@ extension HTTPProxy {
         pool.bytes(exchanges[exchange].block, 0, ExchangeBlock.textByteLimit)
     }
 
+    /// The same, of an exchange that was looked up.
+    @inline(__always)
+    @_lifetime(immortal)
+    func headBytes(_ it: Place<Exchange>) -> RawSpan {
+        pool.bytes(it.value.block, 0, ExchangeBlock.textByteLimit)
+    }
+
     /// The request's fields.
     @inline(__always)
     @_lifetime(immortal)
     func headFields(_ exchange: ExchangeHandle) -> Span<HeaderField> {
+        headFields(exchanges.place(exchange))
+    }
+
+    /// The same, of an exchange that was looked up.
+    @inline(__always)
+    @_lifetime(immortal)
+    func headFields(_ it: Place<Exchange>) -> Span<HeaderField> {
         pool.elements(
-            exchanges[exchange].block,
+            it.value.block,
             at: ExchangeBlock.fieldOffset,
-            count: Int(exchanges[exchange].head.fieldCount),
+            count: Int(it.value.head.fieldCount),
             of: HeaderField.self
         )
     }

@@ -2,15 +2,6 @@ extension RoutingView {
     /// Host names longer than this have no route (RFC 1035 section 2.3.4).
     private static let hostByteLimit = 255
 
-    /// Finds the virtual host that a request is for; -1 for none.
-    @inline(__always)
-    func host(entry: Int32, _ bytes: RawSpan, _ head: RequestHead) -> Int32 {
-        guard entry >= 0, Int(entry) < entries.count, entries[Int(entry)].isPresent else {
-            return -1
-        }
-        return findHost(entry, bytes, Int(head.authorityOffset), Int(head.authorityLength))
-    }
-
     /// What a virtual host's listener sets for requests.
     func edge(of host: Int32) -> EdgeRow { edges[Int(hosts[Int(host)].edge)] }
 

@@ -92,23 +92,64 @@ struct PathMemo: BitwiseCopyable {
     }
 }
 
-extension RoutingView {
-    /// Finds the virtual host for an authority; -1 for none.
+extension HostMemo {
+    /// What is remembered of a host; else what is found, which is then remembered.
+    ///
+    /// - Parameter search: finds the host in the view's tables.
     @inline(__always)
-    func findHost(_ entry: Int32, _ bytes: RawSpan, _ start: Int, _ count: Int) -> Int32 {
-        guard count > 0 && count <= HostMemo.byteCountMax else {
-            return searchHost(entry, bytes, start, count)
-        }
+    static func find(
+        _ entry: Int32,
+        _ bytes: RawSpan,
+        _ start: Int,
+        _ count: Int,
+        in memos: Table<HostMemo>,
+        search: () -> Int32
+    ) -> Int32 {
+        guard count > 0 && count <= byteCountMax else { return search() }
         var memo = HostMemo(entry, bytes, start, count)
         let place = memo.place
-        if hostMemos[place].isSameRequest(as: memo) { return hostMemos[place].host }
-        memo.host = searchHost(entry, bytes, start, count)
-        hostMemos[place] = memo
+        if memos[place].isSameRequest(as: memo) { return memos[place].host }
+        memo.host = search()
+        memos[place] = memo
         return memo.host
+    }
+}
+
+extension PathMemo {
+    /// What is remembered of a path; else what is found, which is then remembered.
+    ///
+    /// - Parameters:
+    ///   - row: the row of `host`.
+    ///   - search: finds the action in the view's tables.
+    @inline(__always)
+    static func find(
+        _ host: Int32,
+        _ row: HostRow,
+        _ bytes: RawSpan,
+        _ path: RequestPath,
+        in memos: Table<PathMemo>,
+        search: () -> Int32
+    ) -> Int32 {
+        let count = path.pathByteCount
+        guard row.isUnconditional, count > 0, count <= byteCountMax else { return search() }
+        var memo = PathMemo(host, bytes, path.start, count)
+        let place = memo.place
+        if memos[place].isSameRequest(as: memo) { return memos[place].action }
+        memo.action = search()
+        memos[place] = memo
+        return memo.action
+    }
+}
+
+extension RoutingView {
+    /// Finds the virtual host for an authority; -1 for none.
+    func findHost(_ entry: Int32, _ bytes: RawSpan, _ start: Int, _ count: Int) -> Int32 {
+        HostMemo.find(entry, bytes, start, count, in: hostMemos) {
+            searchHost(entry, bytes, start, count)
+        }
     }
 
     /// Finds the action for a request to a host; -1 for none.
-    @inline(__always)
     func findAction(
         _ host: Int32,
         _ bytes: RawSpan,
@@ -116,15 +157,55 @@ extension RoutingView {
         _ method: TextRange,
         _ path: RequestPath
     ) -> Int32 {
-        let count = path.pathByteCount
-        guard hosts[Int(host)].isUnconditional, count > 0, count <= PathMemo.byteCountMax else {
-            return searchAction(host, bytes, fields, method, path)
+        PathMemo.find(host, hosts[Int(host)], bytes, path, in: pathMemos) {
+            searchAction(host, bytes, fields, method, path)
         }
-        var memo = PathMemo(host, bytes, path.start, count)
-        let place = memo.place
-        if pathMemos[place].isSameRequest(as: memo) { return pathMemos[place].action }
-        memo.action = searchAction(host, bytes, fields, method, path)
-        pathMemos[place] = memo
-        return memo.action
+    }
+}
+
+/// The same of the view in force. These read its tables one by one: a call of the view's own would
+/// be given a copy of them all.
+extension HTTPProxy {
+    /// Finds the virtual host that a request is for; -1 for none.
+    @inline(__always)
+    func findHost(_ it: Place<Exchange>, _ bytes: RawSpan) -> Int32 {
+        let entry = it.value.entry
+        guard entry >= 0, Int(entry) < view.entries.count, view.entries[Int(entry)].isPresent
+        else { return -1 }
+        let start = Int(it.value.head.authorityOffset)
+        let count = Int(it.value.head.authorityLength)
+        return HostMemo.find(entry, bytes, start, count, in: view.hostMemos) {
+            searchHost(entry, bytes, start, count)
+        }
+    }
+
+    /// Finds the action for a request to a host; -1 for none.
+    @inline(__always)
+    func findAction(
+        _ it: Place<Exchange>,
+        _ host: Int32,
+        _ bytes: RawSpan,
+        _ path: RequestPath
+    ) -> Int32 {
+        PathMemo.find(host, view.hosts[Int(host)], bytes, path, in: view.pathMemos) {
+            searchAction(it, host, bytes, path)
+        }
+    }
+
+    @inline(never)
+    private func searchHost(_ entry: Int32, _ bytes: RawSpan, _ start: Int, _ count: Int) -> Int32 {
+        view.searchHost(entry, bytes, start, count)
+    }
+
+    @inline(never)
+    private func searchAction(
+        _ it: Place<Exchange>,
+        _ host: Int32,
+        _ bytes: RawSpan,
+        _ path: RequestPath
+    ) -> Int32 {
+        let head = it.value.head
+        let method = TextRange(start: head.methodOffset, byteCount: head.methodLength)
+        return view.searchAction(host, bytes, headFields(it), method, path)
     }
 }

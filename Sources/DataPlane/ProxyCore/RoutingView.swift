@@ -150,6 +150,9 @@ struct ActionRow: BitwiseCopyable {
     /// What becomes of the target, and its policy of cross-origin requests; -1 for none.
     var change: Int32
     var crossOrigin: Int32
+    /// The cluster where it is all that is to be known of the backends: there is one, without
+    /// changes and policies; else -1.
+    var plainCluster: Int32 = -1
 }
 
 /// A share of an action.
@@ -164,6 +167,16 @@ struct BackendRow: BitwiseCopyable {
     var tries: Int32 = -1
     /// What becomes of the target in place of the action's; -1: nothing else.
     var change: Int32 = -1
+
+    /// Its cluster, where neither it nor the action whose only share it is has anything besides;
+    /// else -1.
+    func plainCluster(of action: ActionRow) -> Int32 {
+        let operationCount =
+            requestOperations.count + responseOperations.count
+            + action.requestOperations.count + action.responseOperations.count
+        let isPlain = operationCount == 0 && tries < 0 && change < 0 && action.change < 0
+        return isPlain ? cluster : -1
+    }
 }
 
 /// A change to a header.

@@ -234,20 +234,20 @@ struct RoutingViewBuilder {
         }
         let range = RowRange(first: Int32(backends.count), count: Int32(shares.count))
         backends += shares
-        actions.append(
-            ActionRow(
-                backends: range,
-                weightSum: sum,
-                requestOperations: addOperations(action.requestHeaders),
-                responseOperations: addOperations(action.responseHeaders),
-                requestTimeoutNanoseconds: nanoseconds(action.requestTimeout ?? times.request),
-                chain: action.chain,
-                routeRow: action.routeRow,
-                routeName: intern(RoutingViewBuilder.escaped(action.routeName)),
-                change: addChange(action.change, rule.match, at: action.origin),
-                crossOrigin: addCrossOrigin(action.crossOrigin)
-            )
+        var row = ActionRow(
+            backends: range,
+            weightSum: sum,
+            requestOperations: addOperations(action.requestHeaders),
+            responseOperations: addOperations(action.responseHeaders),
+            requestTimeoutNanoseconds: nanoseconds(action.requestTimeout ?? times.request),
+            chain: action.chain,
+            routeRow: action.routeRow,
+            routeName: intern(RoutingViewBuilder.escaped(action.routeName)),
+            change: addChange(action.change, rule.match, at: action.origin),
+            crossOrigin: addCrossOrigin(action.crossOrigin)
         )
+        if shares.count == 1 { row.plainCluster = shares[0].plainCluster(of: row) }
+        actions.append(row)
     }
 
     /// Adds what a share of an action has by policy.
