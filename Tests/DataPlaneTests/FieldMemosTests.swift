@@ -69,17 +69,10 @@ import Testing
         let bytes = Array("GET / HTTP/1.1\r\n\(section)".utf8)
         var fields = [HeaderField](repeating: HeaderField(), count: 64)
         var table = fields.mutableSpan
-        var lines = FieldLines()
         let place = try #require(unsafe memos.place(bytes.span.bytes, 16))
-        let isRecalled = unsafe memos.recall(
-            place,
-            bytes.span.bytes,
-            16,
-            into: &table,
-            HeadLimits(),
-            &lines
-        )
-        #expect(isRecalled)
+        let isKnown = unsafe memos.knows(place, bytes.span.bytes, 16, HeadLimits(), 64)
+        try #require(isKnown)
+        let lines = memos.recall(place, 16, into: &table)
         #expect(lines.count == 5 && lines.end == bytes.count)
         #expect(Array(fields[..<5]) == read(bytes, FieldMemos(remembers: false)).fields)
     }

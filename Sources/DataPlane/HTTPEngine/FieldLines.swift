@@ -21,10 +21,10 @@ struct FieldLines: BitwiseCopyable {
 
     typealias Outcome = HTTP1Head.Outcome
 
-    /// Reads lines from `start` until the empty one.
+    /// Reads lines that no memo has, from `start` until the empty one.
     ///
-    /// - Parameter memos: what was read before and what is to be remembered.
-    @inline(__always)
+    /// - Parameter memos: where they are remembered.
+    @inline(never)
     mutating func read(
         _ bytes: RawSpan,
         from start: Int,
@@ -32,16 +32,13 @@ struct FieldLines: BitwiseCopyable {
         _ limits: HeadLimits,
         _ memos: borrowing FieldMemos
     ) -> Outcome {
-        guard let place = memos.place(bytes, start) else {
-            return readLines(bytes, from: start, into: &fields, limits)
-        }
-        if memos.recall(place, bytes, start, into: &fields, limits, &self) { return .complete }
         let outcome = readLines(bytes, from: start, into: &fields, limits)
-        if case .complete = outcome { memos.note(place, bytes, start, fields, self) }
+        if case .complete = outcome, let place = memos.place(bytes, start) {
+            memos.note(place, bytes, start, fields, self)
+        }
         return outcome
     }
 
-    @inline(never)
     private mutating func readLines(
         _ bytes: RawSpan,
         from start: Int,

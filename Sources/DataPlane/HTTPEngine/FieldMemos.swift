@@ -51,26 +51,31 @@ package struct FieldMemos: ~Copyable {
         return Int(truncatingIfNeeded: (mixed &* 0x9e37_79b9_7f4a_7c15) >> 58)
     }
 
-    /// Finds a section that was noted.
-    ///
-    /// - Returns: whether `lines` and `target` have what was read then.
+    /// Whether a section was noted and is within bounds.
     @inline(__always)
-    func recall(
+    func knows(
         _ place: Int,
         _ bytes: RawSpan,
         _ start: Int,
-        into target: inout MutableSpan<HeaderField>,
         _ limits: HeadLimits,
-        _ lines: inout FieldLines
+        _ fieldMax: Int
     ) -> Bool {
         let byteCount = rows[place].byteCount
-        guard byteCount > 0, byteCount <= bytes.byteCount &- start,
-            bytes.equals(start, text.bytes(place &* FieldMemos.byteLimit, byteCount)),
-            rows[place].lineByteCount <= limits.fieldLineByteLimit,
-            rows[place].lines.count <= min(limits.fieldCountMax, target.count)
-        else { return false }
-        lines = rows[place].lines
-        lines.end = start &+ byteCount
+        return byteCount > 0 && byteCount <= bytes.byteCount &- start
+            && bytes.equals(start, text.bytes(place &* FieldMemos.byteLimit, byteCount))
+            && rows[place].lineByteCount <= limits.fieldLineByteLimit
+            && rows[place].lines.count <= min(limits.fieldCountMax, fieldMax)
+    }
+
+    /// What was read of a section that is known.
+    @inline(__always)
+    func recall(
+        _ place: Int,
+        _ start: Int,
+        into target: inout MutableSpan<HeaderField>
+    ) -> FieldLines {
+        var lines = rows[place].lines
+        lines.end = start &+ rows[place].byteCount
         target.copy(
             lines.count,
             of: fields.span,
@@ -78,7 +83,7 @@ package struct FieldMemos: ~Copyable {
             movedBy: UInt32(truncatingIfNeeded: start)
         )
         missCount[0] = 0
-        return true
+        return lines
     }
 
     /// Remembers a section that was read.

@@ -45,15 +45,31 @@ package enum HTTP1Head {
         case .needMore: return overLimit(bytes, limits) ? .fault(.headTooLarge) : .needMore
         case .fault(let fault): return .fault(fault)
         case .complete(let lineEnd):
-            var lines = FieldLines()
-            switch lines.read(bytes, from: lineEnd, into: &fields, limits, memos) {
-            case .needMore: return overLimit(bytes, limits) ? .fault(.headTooLarge) : .needMore
-            case .fault(let fault): return .fault(fault)
-            case .complete: break
+            if let place = memos.place(bytes, lineEnd),
+                memos.knows(place, bytes, lineEnd, limits, fields.count)
+            {
+                let lines = memos.recall(place, lineEnd, into: &fields)
+                return conclude(&head, lines, bytes, &fields, limits)
             }
-            guard lines.end <= limits.headByteLimit else { return .fault(.headTooLarge) }
-            if let fault = conclude(&head, lines, bytes, &fields, limits) { return .fault(fault) }
-            return .complete
+            return readAnew(&head, bytes, lineEnd, &fields, limits, memos)
+        }
+    }
+
+    /// Reads the fields of a request that no memo has.
+    @inline(never)
+    private static func readAnew(
+        _ head: inout HTTP1RequestHead,
+        _ bytes: RawSpan,
+        _ lineEnd: Int,
+        _ fields: inout MutableSpan<HeaderField>,
+        _ limits: HeadLimits,
+        _ memos: borrowing FieldMemos
+    ) -> Outcome {
+        var lines = FieldLines()
+        switch lines.read(bytes, from: lineEnd, into: &fields, limits, memos) {
+        case .needMore: return overLimit(bytes, limits) ? .fault(.headTooLarge) : .needMore
+        case .fault(let fault): return .fault(fault)
+        case .complete: return conclude(&head, lines, bytes, &fields, limits)
         }
     }
 
@@ -61,13 +77,15 @@ package enum HTTP1Head {
         bytes.byteCount >= limits.headByteLimit
     }
 
+    @inline(__always)
     private static func conclude(
         _ head: inout HTTP1RequestHead,
         _ lines: FieldLines,
         _ bytes: RawSpan,
         _ fields: inout MutableSpan<HeaderField>,
         _ limits: HeadLimits
-    ) -> HTTP1Fault? {
+    ) -> Outcome {
+        guard lines.end <= limits.headByteLimit else { return .fault(.headTooLarge) }
         head.fieldCount = lines.count
         head.present = lines.present
         head.needsRewriting = lines.hasNominations || lines.lengthIsPadded
@@ -80,10 +98,12 @@ package enum HTTP1Head {
             head.minorVersion == 1
             ? !lines.connectionCloses : lines.connectionKeepsAlive && !lines.connectionCloses
         if lines.hasNominations { lines.markNominated(bytes, &fields) }
-        if let fault = frame(&head, lines, limits) { return fault }
-        return address(&head, lines, fields)
+        if let fault = frame(&head, lines, limits) { return .fault(fault) }
+        if let fault = address(&head, lines, fields) { return .fault(fault) }
+        return .complete
     }
 
+    @inline(__always)
     private static func frame(
         _ head: inout HTTP1RequestHead,
         _ lines: FieldLines,
@@ -104,6 +124,7 @@ package enum HTTP1Head {
         return nil
     }
 
+    @inline(__always)
     private static func address(
         _ head: inout HTTP1RequestHead,
         _ lines: FieldLines,
@@ -154,32 +175,65 @@ package enum HTTP1Head {
         case .needMore: return overLimit(bytes, limits) ? .fault(.headTooLarge) : .needMore
         case .fault(let fault): return .fault(fault)
         case .complete(let lineEnd):
-            var lines = FieldLines()
-            switch lines.read(bytes, from: lineEnd, into: &fields, limits, memos) {
-            case .needMore: return overLimit(bytes, limits) ? .fault(.headTooLarge) : .needMore
-            case .fault(.expectationUnsupported): return .fault(.fieldValueInvalid)
-            case .fault(let fault): return .fault(fault)
-            case .complete: break
+            if let place = memos.place(bytes, lineEnd),
+                memos.knows(place, bytes, lineEnd, limits, fields.count)
+            {
+                let lines = memos.recall(place, lineEnd, into: &fields)
+                return conclude(&head, lines, lineEnd, bytes, requestIsHead, &fields, limits)
             }
-            guard lines.end <= limits.headByteLimit else { return .fault(.headTooLarge) }
-            head.statusLineLength = lineEnd
-            head.fieldCount = lines.count
-            head.present = lines.present
-            head.needsRewriting = lines.hasNominations || lines.lengthIsPadded
-            head.headByteCount = lines.end
-            head.upgradeField = lines.upgradeField
-            head.hasUpgrade = lines.connectionUpgrades && lines.upgradeField >= 0
-            head.keepAlive =
-                head.minorVersion == 1
-                ? !lines.connectionCloses
-                : lines.connectionKeepsAlive && !lines.connectionCloses
-            if lines.hasNominations { lines.markNominated(bytes, &fields) }
-            if let fault = frame(&head, lines, requestIsHead) { return .fault(fault) }
-            return .complete
+            return readAnew(&head, bytes, lineEnd, requestIsHead, &fields, limits, memos)
         }
     }
 
+    /// Reads the fields of a response that no memo has.
+    @inline(never)
+    private static func readAnew(
+        _ head: inout HTTP1ResponseHead,
+        _ bytes: RawSpan,
+        _ lineEnd: Int,
+        _ requestIsHead: Bool,
+        _ fields: inout MutableSpan<HeaderField>,
+        _ limits: HeadLimits,
+        _ memos: borrowing FieldMemos
+    ) -> Outcome {
+        var lines = FieldLines()
+        switch lines.read(bytes, from: lineEnd, into: &fields, limits, memos) {
+        case .needMore: return overLimit(bytes, limits) ? .fault(.headTooLarge) : .needMore
+        case .fault(.expectationUnsupported): return .fault(.fieldValueInvalid)
+        case .fault(let fault): return .fault(fault)
+        case .complete:
+            return conclude(&head, lines, lineEnd, bytes, requestIsHead, &fields, limits)
+        }
+    }
+
+    @inline(__always)
+    private static func conclude(
+        _ head: inout HTTP1ResponseHead,
+        _ lines: FieldLines,
+        _ lineEnd: Int,
+        _ bytes: RawSpan,
+        _ requestIsHead: Bool,
+        _ fields: inout MutableSpan<HeaderField>,
+        _ limits: HeadLimits
+    ) -> Outcome {
+        guard lines.end <= limits.headByteLimit else { return .fault(.headTooLarge) }
+        head.statusLineLength = lineEnd
+        head.fieldCount = lines.count
+        head.present = lines.present
+        head.needsRewriting = lines.hasNominations || lines.lengthIsPadded
+        head.headByteCount = lines.end
+        head.upgradeField = lines.upgradeField
+        head.hasUpgrade = lines.connectionUpgrades && lines.upgradeField >= 0
+        head.keepAlive =
+            head.minorVersion == 1
+            ? !lines.connectionCloses : lines.connectionKeepsAlive && !lines.connectionCloses
+        if lines.hasNominations { lines.markNominated(bytes, &fields) }
+        if let fault = frame(&head, lines, requestIsHead) { return .fault(fault) }
+        return .complete
+    }
+
     /// RFC 9112 section 6.3.
+    @inline(__always)
     private static func frame(
         _ head: inout HTTP1ResponseHead,
         _ lines: FieldLines,

@@ -11,8 +11,13 @@ package final class SlotTimers {
     private static let slotCount = 2_048
     private static let none: Int32 = -1
 
-    private let deadlines: Table<UInt64>
-    private let armedAt: Table<UInt64>
+    /// A slot's deadline and the tick it is armed at, 0 for neither.
+    private struct Row: BitwiseCopyable {
+        var deadline: UInt64 = 0
+        var armedAt: UInt64 = 0
+    }
+
+    private let rows: Table<Row>
     private let next: Table<Int32>
     private let previous: Table<Int32>
     private let heads: Table<Int32>
@@ -24,8 +29,7 @@ package final class SlotTimers {
 
     /// Makes timers for slots 0..<capacity, none armed.
     package init(capacity: Int, nowNanoseconds: UInt64) {
-        deadlines = Table(count: capacity, repeating: 0)
-        armedAt = Table(count: capacity, repeating: 0)
+        rows = Table(count: capacity, repeating: Row())
         next = Table(count: capacity, repeating: SlotTimers.none)
         previous = Table(count: capacity, repeating: SlotTimers.none)
         heads = Table(count: SlotTimers.slotCount, repeating: SlotTimers.none)
@@ -37,11 +41,10 @@ package final class SlotTimers {
     /// Sets a slot's deadline, monotonic nanoseconds; 0 for none.
     @inline(__always)
     package func set(_ slot: Int32, _ deadlineNanoseconds: UInt64) {
-        let index = Int(slot)
-        deadlines[index] = deadlineNanoseconds
+        rows[Int(slot)].deadline = deadlineNanoseconds
         // A place on the wheel that is early enough stays; none, which is 0, counts as the latest.
         guard deadlineNanoseconds != 0,
-            armedAt[index] &- 1 > deadlineNanoseconds >> SlotTimers.tickBits
+            rows[Int(slot)].armedAt &- 1 > deadlineNanoseconds >> SlotTimers.tickBits
         else { return }
         arm(slot, deadlineNanoseconds)
     }
@@ -49,14 +52,14 @@ package final class SlotTimers {
     @inline(never)
     private func arm(_ slot: Int32, _ deadlineNanoseconds: UInt64) {
         let tick = max(deadlineNanoseconds / SlotTimers.tickNanoseconds + 1, lastTick + 1)
-        let armed = armedAt[Int(slot)]
+        let armed = rows[Int(slot)].armedAt
         guard armed == 0 || tick < armed else { return }
         if armed != 0 { unlink(slot, armed) }
         link(slot, tick)
     }
 
     /// A slot's deadline; 0 for none.
-    package func deadline(of slot: Int32) -> UInt64 { deadlines[Int(slot)] }
+    package func deadline(of slot: Int32) -> UInt64 { rows[Int(slot)].deadline }
 
     /// Milliseconds until the next armed tick, for `epoll_wait(2)`; -1 when nothing is armed.
     package func waitMilliseconds(nowNanoseconds: UInt64) -> Int32 {
@@ -97,7 +100,7 @@ package final class SlotTimers {
         var slot = heads[place]
         while slot != SlotTimers.none {
             let following = next[Int(slot)]
-            let armed = armedAt[Int(slot)]
+            let armed = rows[Int(slot)].armedAt
             if armed <= nowTick {
                 unlink(slot, armed)
                 due[dueCount] = slot
@@ -108,12 +111,12 @@ package final class SlotTimers {
     }
 
     private func fire(_ slot: Int32, _ nowTick: UInt64, _ expired: (Int32) -> Void) {
-        let deadline = deadlines[Int(slot)]
-        guard deadline != 0, armedAt[Int(slot)] == 0 else { return }
+        let deadline = rows[Int(slot)].deadline
+        guard deadline != 0, rows[Int(slot)].armedAt == 0 else { return }
         if deadline / SlotTimers.tickNanoseconds + 1 > nowTick {
             link(slot, deadline / SlotTimers.tickNanoseconds + 1)
         } else {
-            deadlines[Int(slot)] = 0
+            rows[Int(slot)].deadline = 0
             expired(slot)
         }
     }
@@ -126,7 +129,7 @@ package final class SlotTimers {
         if head != SlotTimers.none { previous[Int(head)] = slot }
         heads[place] = slot
         occupied[place / 64] |= 1 << UInt64(place % 64)
-        armedAt[Int(slot)] = tick
+        rows[Int(slot)].armedAt = tick
         armedCount += 1
     }
 
@@ -141,7 +144,7 @@ package final class SlotTimers {
             next[Int(before)] = after
         }
         if after != SlotTimers.none { previous[Int(after)] = before }
-        armedAt[Int(slot)] = 0
+        rows[Int(slot)].armedAt = 0
         armedCount -= 1
     }
 }

@@ -117,11 +117,17 @@ package enum EngineCounter: Int, CaseIterable, Sendable {
         }
     }
 
-    /// The counter of responses of a status.
-    static func responses(status: UInt16) -> EngineCounter {
+    /// The counter of responses of a status's class.
+    @inline(__always)
+    static func responses(classOf status: UInt16) -> EngineCounter {
+        // Nearly every response; the others by comparison.
+        status &- 200 < 100 ? .responses2xx : otherResponses(classOf: status)
+    }
+
+    @inline(never)
+    private static func otherResponses(classOf status: UInt16) -> EngineCounter {
         switch status {
         case 100..<200: .responses1xx
-        case 200..<300: .responses2xx
         case 300..<400: .responses3xx
         case 400..<500: .responses4xx
         case 500..<600: .responses5xx
@@ -172,10 +178,10 @@ package struct TrafficRow: BitwiseCopyable, Sendable {
     /// Makes a row of zero.
     package init() {}
 
-    /// Counts an ended exchange, its duration in the bucket it falls in.
+    /// Counts an ended exchange by its class of status, its duration in the bucket it falls in.
     @inline(__always)
-    mutating func count(_ sample: TrafficSample, _ bucket: Int) {
-        requests[Int(min(sample.status / 100, 5))] &+= 1
+    mutating func count(_ sample: TrafficSample, _ statusClass: Int, _ bucket: Int) {
+        requests[statusClass] &+= 1
         bytesReceived &+= sample.bytesReceived
         bytesSent &+= sample.bytesSent
         durationSum &+= sample.nanoseconds

@@ -78,21 +78,22 @@ extension HTTPProxy {
 
     @inline(__always)
     func downstreamReady(_ handle: ConnectionHandle, _ readiness: Readiness) {
+        let it = connections.place(handle)
         if !readiness.isDisjoint(with: [.error, .hangUp]) {
             guard hangUpIsAnEnd(handle, readiness) else {
                 downstreamFailed(handle)
                 return
             }
-            connections[handle].flags.insert(.readable)
+            it.value.flags.insert(.readable)
         }
-        if readiness.contains(.peerEnded) { connections[handle].flags.insert(.peerEnded) }
-        if readiness.contains(.readable) { connections[handle].flags.insert(.readable) }
-        if readiness.contains(.writable) && isBlocked(handle) {
+        if readiness.contains(.peerEnded) { it.value.flags.insert(.peerEnded) }
+        if readiness.contains(.readable) { it.value.flags.insert(.readable) }
+        if readiness.contains(.writable) && !it.value.output.isEmpty {
             guard flush(handle) else { return }
             downstreamSent(handle)
+            guard connections.contains(handle) else { return }
         }
-        guard connections.contains(handle) else { return }
-        if connections[handle].flags.contains(.readable) { receiveDownstream(handle) }
+        if it.value.flags.contains(.readable) { receiveDownstream(handle) }
     }
 
     /// All queued output has been sent: what waited for that goes on.
@@ -149,10 +150,10 @@ extension HTTPProxy {
 
     /// Copies the bytes that wait to the front of `received`, so that more can be received behind.
     @inline(__always)
-    func stage(_ handle: ConnectionHandle) -> Int {
-        guard !connections[handle].input.isEmpty else { return 0 }
+    func stage(_ it: Place<Connection>) -> Int {
+        guard !it.value.input.isEmpty else { return 0 }
         var target = received.mutableBytes(0, received.capacity - HTTPProxy.receiveByteLimit)
-        return connections[handle].input.copy(into: &target, pool)
+        return it.value.input.copy(into: &target, pool)
     }
 
     /// Copies all bytes that wait to the front of `received`: a head in part and what was received
@@ -165,10 +166,10 @@ extension HTTPProxy {
     /// Keeps the unprocessed rest of the bytes in hand for later.
     @inline(__always)
     func keep(_ handle: ConnectionHandle, from start: Int, to end: Int) {
-        guard connections.contains(handle) else { return }
-        if !connections[handle].input.isEmpty { connections[handle].input.clear(pool) }
+        guard let it = connections.find(handle) else { return }
+        if !it.value.input.isEmpty { it.value.input.clear(pool) }
         guard start < end else { return }
-        if !connections[handle].input.append(received.bytes(start, end - start), pool) {
+        if !it.value.input.append(received.bytes(start, end - start), pool) {
             counters.count(.bufferLimitHits)
             markBroken(handle)
         }
@@ -176,56 +177,62 @@ extension HTTPProxy {
 
     private func receiveDownstream(_ handle: ConnectionHandle) {
         for _ in 0..<HTTPProxy.readRoundMax {
-            guard connections.contains(handle), canReceive(handle) else { return }
-            if connections[handle].headEnd.isActive {
+            guard let it = connections.find(handle), canReceive(it) else { return }
+            if it.value.headEnd.isActive {
                 guard receiveHeadPart(handle) else { return }
                 if !connections[handle].headEnd.isActive { processInput(handle) }
                 finishGathering()
                 continue
             }
-            let waiting = stage(handle)
-            guard let count = receive(handle, after: waiting) else { return }
+            let waiting = stage(it)
+            guard let count = receive(handle, it, after: waiting) else { return }
             let total = waiting + count
             let consumed = processDownstream(handle, total)
             keep(handle, from: consumed, to: total)
             finishGathering()
         }
-        if connections.contains(handle) && canReceive(handle) { schedule(handle) }
+        if let it = connections.find(handle), canReceive(it) { schedule(handle) }
     }
 
     @inline(__always)
-    func canReceive(_ handle: ConnectionHandle) -> Bool {
-        let flags = connections[handle].flags
-        return flags.contains(.readable) && flags.isDisjoint(with: [.readPaused, .broken])
+    func canReceive(_ handle: ConnectionHandle) -> Bool { canReceive(connections.place(handle)) }
+
+    @inline(__always)
+    func canReceive(_ it: Place<Connection>) -> Bool {
+        it.value.flags.intersection([.readable, .readPaused, .broken]) == .readable
     }
 
     /// Receives plain bytes behind those staged.
     ///
+    /// - Parameter it: the connection of `handle`.
     /// - Returns: how many; `nil` when nothing came or the connection is gone.
     @inline(__always)
-    func receive(_ handle: ConnectionHandle, after waiting: Int) -> Int? {
-        if !connections[handle].flags.isDisjoint(with: [.tls, .awaitsProxyHeader]) {
+    func receive(
+        _ handle: ConnectionHandle,
+        _ it: Place<Connection>,
+        after waiting: Int
+    ) -> Int? {
+        if !it.value.flags.isDisjoint(with: [.tls, .awaitsProxyHeader]) {
             return receiveEncrypted(handle, waiting)
         }
         let outcome = loop.network.receive(
-            connections[handle].fd,
+            it.value.fd,
             into: received,
             at: waiting,
             byteLimit: HTTPProxy.receiveByteLimit
         )
         switch outcome {
         case .received(let count):
-            if count < HTTPProxy.receiveByteLimit
-                && !connections[handle].flags.contains(.peerEnded)
+            if count < HTTPProxy.receiveByteLimit && !it.value.flags.contains(.peerEnded)
                 && loop.network.simulation == nil
             {
-                connections[handle].flags.remove(.readable)
+                it.value.flags.remove(.readable)
             }
             return count
         case .blocked:
-            connections[handle].flags.remove(.readable)
+            it.value.flags.remove(.readable)
         case .ended:
-            connections[handle].flags.remove(.readable)
+            it.value.flags.remove(.readable)
             peerEnded(handle)
         case .failed:
             connectionFailed(handle)
@@ -269,30 +276,31 @@ extension HTTPProxy {
     /// - Returns: how many were taken; the rest waits.
     private func processDownstream(_ handle: ConnectionHandle, _ count: Int) -> Int {
         var at = 0
-        if connections[handle].flags.contains(.detects) {
-            guard detectProtocol(handle, received.bytes(0, count)) else { return 0 }
+        if !connections[handle].flags.isDisjoint(with: [.detects, .http2]) {
+            if connections[handle].flags.contains(.detects) {
+                guard detectProtocol(handle, received.bytes(0, count)) else { return 0 }
+            }
+            if connections[handle].flags.contains(.http2) {
+                receiveHTTP2(handle, received.bytes(0, count))
+                return count
+            }
         }
-        if connections[handle].flags.contains(.http2) {
-            receiveHTTP2(handle, received.bytes(0, count))
-            return count
-        }
-        while connections.contains(handle), at < count {
-            let flags = connections[handle].flags
-            if flags.contains(.discards) {
+        while at < count, let it = connections.find(handle) {
+            if !it.value.flags.isDisjoint(
+                with: [.discards, .readPaused, .broken, .closesWhenSent]
+            ) {
+                guard it.value.flags.contains(.discards) else { return at }
                 discard(handle, count - at)
                 return count
             }
-            guard flags.isDisjoint(with: [.readPaused, .broken, .closesWhenSent]) else {
-                return at
-            }
             let step: Int
-            if exchanges.contains(connections[handle].exchange) {
+            if it.value.exchange.isSome, exchanges.contains(it.value.exchange) {
                 step = processBody(handle, at, count)
             } else {
                 step = processHead(handle, at, count)
             }
             guard step > 0 else { return at }
-            at += step
+            at &+= step
         }
         return at
     }

@@ -10,16 +10,17 @@ extension HTTPProxy {
     func chooseEndpoint(_ exchange: ExchangeHandle) -> EngineEndpoint? {
         let cluster = exchanges[exchange].action.cluster
         guard Int(cluster) < view.clusters.count else { return nil }
-        let row = view.clusters[Int(cluster)]
-        let count = UInt32(row.endpoints.count)
+        let endpointRange = view.clusters[Int(cluster)].endpoints
+        let count = UInt32(truncatingIfNeeded: endpointRange.count)
         guard count > 0 else {
             choiceRefusal = .noHealthyUpstream
             return nil
         }
-        guard row.balancing < 0 else { return chooseByPolicy(exchange, row) }
-        return view.endpoints[
-            Int(row.endpoints.first) + Int(endpoints.nextTurn(cluster) % count)
-        ]
+        guard view.clusters[Int(cluster)].balancing < 0 else {
+            return chooseByPolicy(exchange, view.clusters[Int(cluster)])
+        }
+        let turn = count > 1 ? endpoints.nextTurn(cluster) % count : 0
+        return view.endpoints[Int(endpointRange.first) &+ Int(turn)]
     }
 
     /// Makes the slot's state this endpoint's: what an earlier owner left is closed.

@@ -4,45 +4,47 @@ import Addressing
 extension HTTPProxy {
     /// Ends an exchange whose response is complete; the client's connection takes the next request.
     func finish(_ exchange: ExchangeHandle) {
-        let downstream = exchanges[exchange].downstream
-        let isHTTP2 = exchanges[exchange].stream != 0
-        if isHTTP2 {
+        let it = exchanges.place(exchange)
+        guard it.value.stream == 0 else {
             finishHTTP2(exchange)
             return
         }
-        let requestEnded = exchanges[exchange].flags.contains(.requestEnded)
+        let downstream = it.value.downstream
+        let requestEnded = it.value.flags.contains(.requestEnded)
         account(exchange)
         closeExchange(exchange)
-        guard connections.contains(downstream) else { return }
-        connections[downstream].exchange = .none
-        connections[downstream].flags.remove(.readPaused)
-        if connections[downstream].flags.contains(.closesAfterExchange) || !requestEnded {
+        guard let client = connections.find(downstream) else { return }
+        client.value.exchange = .none
+        client.value.flags.remove(.readPaused)
+        if client.value.flags.contains(.closesAfterExchange) || !requestEnded {
             finishGathering()
             beginDiscarding(downstream)
             return
         }
-        if !isBlocked(downstream) { setDeadline(downstream, idleTime(downstream)) }
-        if !connections[downstream].input.isEmpty || canReceive(downstream) {
-            schedule(downstream)
+        if client.value.output.isEmpty {
+            let isTimed = client.value.flags.contains(.timed)
+            setDeadline(downstream, isTimed ? idleTime(downstream) : timeouts.idle)
         }
+        if !client.value.input.isEmpty || canReceive(client) { schedule(downstream) }
     }
 
     /// Counts and logs an exchange that ends now.
     @inline(__always)
     func account(_ exchange: ExchangeHandle) {
-        if !exchanges[exchange].flags.isDisjoint(with: HTTPProxy.rare) { accountRare(exchange) }
+        let it = exchanges.place(exchange)
+        if !it.value.flags.isDisjoint(with: HTTPProxy.rare) { accountRare(exchange) }
         let sample = TrafficSample(
-            status: exchanges[exchange].status,
-            bytesReceived: exchanges[exchange].bytesReceived,
-            bytesSent: exchanges[exchange].bytesSent,
-            nanoseconds: loop.nowNanoseconds &- exchanges[exchange].startNanoseconds
+            status: it.value.status,
+            bytesReceived: it.value.bytesReceived,
+            bytesSent: it.value.bytesSent,
+            nanoseconds: loop.nowNanoseconds &- it.value.startNanoseconds
         )
-        counters.count(EngineCounter.responses(status: sample.status))
+        counters.count(EngineCounter.responses(classOf: sample.status))
         traffic.count(
             sample,
-            listener: exchanges[exchange].listener,
-            route: exchanges[exchange].action.routeRow,
-            cluster: exchanges[exchange].action.cluster
+            listener: it.value.listener,
+            route: it.value.action.routeRow,
+            cluster: it.value.action.cluster
         )
         guard accessLog.isKept else { return }
         if let format = accessLog.format {
@@ -55,16 +57,25 @@ extension HTTPProxy {
     /// Frees an exchange and what it holds.
     @inline(__always)
     func closeExchange(_ exchange: ExchangeHandle) {
+        let it = exchanges.place(exchange)
         exchangeTimers.set(exchange.index, 0)
-        if exchanges[exchange].flags.contains(.awaitsConnection) { trackConnected(exchange) }
-        if !exchanges[exchange].requestBody.isEmpty { exchanges[exchange].requestBody.clear(pool) }
-        if !exchanges[exchange].responseBody.isEmpty {
-            exchanges[exchange].responseBody.clear(pool)
+        if !it.value.flags.isDisjoint(with: [.awaitsConnection, .usesChain])
+            || !it.value.requestBody.isEmpty || !it.value.responseBody.isEmpty
+            || it.value.annex.isSome
+        {
+            releaseBelongings(exchange)
         }
+        pool.give(it.value.block)
+        exchanges.remove(exchange)
+    }
+
+    @inline(never)
+    private func releaseBelongings(_ exchange: ExchangeHandle) {
+        if exchanges[exchange].flags.contains(.awaitsConnection) { trackConnected(exchange) }
+        exchanges[exchange].requestBody.clear(pool)
+        exchanges[exchange].responseBody.clear(pool)
         if exchanges[exchange].flags.contains(.usesChain) { releaseFilters(exchange) }
         if exchanges[exchange].annex.isSome { releaseAnnex(exchange) }
-        pool.give(exchanges[exchange].block)
-        exchanges.remove(exchange)
     }
 
     /// Gives an exchange up because its client is gone.
@@ -154,7 +165,7 @@ extension HTTPProxy {
 
     /// Answers before there is an exchange, and announces the close.
     func writeBareReply(_ handle: ConnectionHandle, status: UInt16) {
-        counters.count(EngineCounter.responses(status: status))
+        counters.count(EngineCounter.responses(classOf: status))
         reserveGathered(for: handle)
         appendReplyHead(LocalReply(status: status), closes: true)
     }

@@ -60,7 +60,7 @@ extension HTTPProxy: HTTP2SessionOwner {
         guard let handle = connections.handle(at: session.connection) else { return }
         counters.count(.protocolErrors)
         counters.count(.headLimitHits)
-        counters.count(EngineCounter.responses(status: status))
+        counters.count(EngineCounter.responses(classOf: status))
         noteProtocolAbuse(handle)
         logRefusal(handle, status: status)
     }

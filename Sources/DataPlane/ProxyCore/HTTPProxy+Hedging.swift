@@ -82,7 +82,8 @@ extension HTTPProxy {
         endHedges(principal)
         if !isStream { bind(handle, to: principal) }
         counters.count(.hedgesWon)
-        beginResponse(handle, principal, head, bytes, at: start)
+        var head = head
+        beginResponse(handle, principal, &head, bytes, at: start)
     }
 
     /// Whether an exchange's second tries may still answer.

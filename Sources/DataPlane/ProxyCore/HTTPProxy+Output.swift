@@ -13,13 +13,13 @@ extension HTTPProxy {
         gathering = handle
     }
 
-    /// Begins to send a run of `received` as it is, when nothing is before it.
+    /// Begins to send a run of `received` as it is, without TLS, when nothing is before it.
     ///
     /// - Returns: `false` when it must be written.
     @inline(__always)
     func pass(_ handle: ConnectionHandle, _ run: Range<Int>) -> Bool {
         gather(for: handle)
-        guard gathered.count == 0, !connections[handle].flags.contains(.tls) else { return false }
+        guard gathered.count == 0 else { return false }
         passing = run
         return true
     }
@@ -90,13 +90,13 @@ extension HTTPProxy {
     @inline(__always)
     private func sendAtOnce(_ bytes: RawSpan) {
         let handle = gathering
-        guard connections.contains(handle), connections[handle].output.isEmpty,
-            connections[handle].flags.isDisjoint(with: [.tls, .broken, .connecting])
+        guard let it = connections.find(handle), it.value.output.isEmpty,
+            it.value.flags.isDisjoint(with: [.tls, .broken, .connecting])
         else {
             send(handle, bytes, RawSpan())
             return
         }
-        let sent = loop.network.sendOnce(connections[handle].fd, bytes)
+        let sent = loop.network.sendOnce(it.value.fd, bytes)
         guard sent < bytes.byteCount else { return }
         sendPlain(handle, bytes.extracting(max(sent, 0)..<bytes.byteCount), RawSpan())
     }

@@ -18,52 +18,72 @@ extension HTTPProxy {
 
     /// Sends the request on, as far as it is there; a connection that is not ready yet has it wait.
     func sendRequestHead(_ exchange: ExchangeHandle, on upstream: ConnectionHandle) {
-        guard exchanges[exchange].head.tunnel != .connect else { return }
-        if exchanges[exchange].upstreamStream == 0 || isReady(upstream) {
-            writeRequestHead(exchange, on: upstream)
+        let it = exchanges.place(exchange)
+        guard it.value.head.tunnel != .connect else { return }
+        if it.value.upstreamStream == 0 {
+            writeRequestHead(it, exchange, on: upstream)
+        } else {
+            if isReady(upstream) { writeRequestHead(exchange, on: upstream) }
+            guard exchanges.contains(exchange) else { return }
         }
         // What a tunnel is to carry waits for the endpoint's word.
-        guard exchanges.contains(exchange), exchanges[exchange].head.tunnel == .none else { return }
-        exchanges[exchange].flags.insert(.dispatched)
-        if !exchanges[exchange].requestBody.isEmpty { sendHeldBody(exchange) }
-        guard exchanges.contains(exchange) else { return }
-        if exchanges[exchange].flags.contains(.requestEnded) { endRequestBody(exchange) }
+        guard it.value.head.tunnel == .none else { return }
+        it.value.flags.insert(.dispatched)
+        if !it.value.requestBody.isEmpty {
+            sendHeldBody(exchange)
+            guard exchanges.contains(exchange) else { return }
+        }
+        if it.value.flags.contains(.requestEnded) { endRequestBody(exchange) }
     }
 
-    /// Writes the request's head to an upstream connection.
-    @inline(__always)
+    /// Writes the request's head to an upstream connection, or to one of its streams.
+    @inline(never)
     func writeRequestHead(_ exchange: ExchangeHandle, on upstream: ConnectionHandle) {
-        let bytes = headBytes(exchange)
-        let fields = headFields(exchange)
-        let isEdge =
-            !exchanges[exchange].flags.contains(.forwards)
-            && view.isEdge(exchanges[exchange].entry)
+        let it = exchanges.place(exchange)
         reserveGathered(for: upstream)
         let start = gathered.count
-        if passesVerbatim(exchange, isEdge: isEdge) {
-            gathered.append(bytes, 0..<Int(exchanges[exchange].head.verbatimByteCount))
+        writeRequestHead(it, exchange, on: upstream)
+        if it.value.upstreamStream != 0 { submitStream(exchange, on: upstream, from: start) }
+    }
+
+    @inline(__always)
+    private func writeRequestHead(
+        _ it: Place<Exchange>,
+        _ exchange: ExchangeHandle,
+        on upstream: ConnectionHandle
+    ) {
+        let bytes = headBytes(it)
+        let isEdge = !it.value.flags.contains(.forwards) && isEdge(it.value.entry)
+        reserveGathered(for: upstream)
+        if passesVerbatim(it, isEdge: isEdge) {
+            gathered.append(bytes, 0..<Int(it.value.head.verbatimByteCount))
         } else {
-            appendHead(exchange, bytes, fields, isEdge: isEdge)
+            appendHead(exchange, bytes, headFields(it), isEdge: isEdge)
         }
-        appendForwarding(exchange, isEdge: isEdge)
-        appendRequestID(exchange, bytes, fields)
-        gathered.append("\r\n")
-        if exchanges[exchange].upstreamStream != 0 {
-            submitStream(exchange, on: upstream, from: start)
+        if isEdge { appendForwarding(it) }
+        if hasOwnRequestID(it) {
+            appendOwnRequestID(it)
+        } else {
+            appendRequestID(exchange, bytes, headFields(it))
         }
+    }
+
+    /// Whether an entry point is a client's first hop.
+    @inline(__always)
+    private func isEdge(_ entry: Int32) -> Bool {
+        entry >= 0 && Int(entry) < view.entries.count && view.entries[Int(entry)].isEdge
     }
 
     /// Whether request line and fields can go over in one piece: nothing was changed, and nothing
     /// is to be left out.
     @inline(__always)
-    private func passesVerbatim(_ exchange: ExchangeHandle, isEdge: Bool) -> Bool {
-        guard exchanges[exchange].head.verbatimByteCount > 0,
-            exchanges[exchange].head.present.isDisjoint(with: HeaderID.hopByHop),
-            !exchanges[exchange].head.present.contains(.xRequestID),
-            !isEdge || exchanges[exchange].head.present.isDisjoint(with: HTTPProxy.edgeOwned)
-        else { return false }
-        return switch exchanges[exchange].head.framing {
-        case .none: !exchanges[exchange].head.present.contains(.contentLength)
+    private func passesVerbatim(_ it: Place<Exchange>, isEdge: Bool) -> Bool {
+        guard it.value.head.verbatimByteCount > 0 else { return false }
+        var kept = HeaderID.hopByHop | HeaderMask(.xRequestID)
+        if isEdge { kept = kept | HTTPProxy.edgeOwned }
+        guard it.value.head.present.isDisjoint(with: kept) else { return false }
+        return switch it.value.head.framing {
+        case .none: !it.value.head.present.contains(.contentLength)
         case .length: true
         case .chunked, .untilClose: false
         }
@@ -123,40 +143,43 @@ extension HTTPProxy {
     }
 
     @inline(__always)
-    private func appendForwarding(_ exchange: ExchangeHandle, isEdge: Bool) {
-        guard isEdge, connections.contains(exchanges[exchange].downstream) else { return }
+    private func appendForwarding(_ it: Place<Exchange>) {
+        guard let client = connections.find(it.value.downstream) else { return }
         gathered.append("x-forwarded-for: ")
-        let text = connections[exchanges[exchange].downstream].peerText
+        let text = client.value.peerText
         if text.hostByteCount > 0 {
             text.write(text.hostByteCount, to: gathered)
         } else {
-            gathered.append(address: connections[exchanges[exchange].downstream].peer.ip)
+            gathered.append(address: client.value.peer.ip)
         }
-        if exchanges[exchange].head.isTLS {
+        if it.value.head.isTLS {
             gathered.append("\r\nx-forwarded-proto: https\r\n")
         } else {
             gathered.append("\r\nx-forwarded-proto: http\r\n")
         }
     }
 
-    /// Passes the client's request id on, or makes one.
+    /// Passes the request's new id on, and ends the head.
     @inline(__always)
+    private func appendOwnRequestID(_ it: Place<Exchange>) {
+        gathered.append("x-request-id: ")
+        gathered.append(digits: it.value.requestID)
+        gathered.append("\r\n\r\n")
+    }
+
+    /// Passes the client's request id on, or makes one, and ends the head.
     private func appendRequestID(
         _ exchange: ExchangeHandle,
         _ bytes: RawSpan,
         _ fields: Span<HeaderField>
     ) {
-        gathered.append("x-request-id: ")
-        let isUnchanged = exchanges[exchange].head.verbatimByteCount > 0
-        if !isUnchanged || exchanges[exchange].head.present.contains(.xRequestID) {
-            for index in fields.indices where fields[index].isRequestID {
-                gathered.append(bytes, fields[index].valueRange)
-                gathered.append("\r\n")
-                return
-            }
+        for index in fields.indices where fields[index].isRequestID {
+            gathered.append("x-request-id: ")
+            gathered.append(bytes, fields[index].valueRange)
+            gathered.append("\r\n\r\n")
+            return
         }
-        gathered.append(digits: exchanges[exchange].requestID)
-        gathered.append("\r\n")
+        appendOwnRequestID(exchanges.place(exchange))
     }
 
     // MARK: Body
@@ -282,15 +305,15 @@ extension HTTPProxy {
     /// Tells the endpoint that the request is complete.
     @inline(__always)
     func passBodyEnd(_ exchange: ExchangeHandle) {
-        if exchanges[exchange].upstreamStream != 0 {
+        let it = exchanges.place(exchange)
+        if it.value.upstreamStream != 0 {
             endUpstreamBody(exchange)
             return
         }
-        let upstream = exchanges[exchange].upstream
-        guard exchanges[exchange].head.framing == .chunked, connections.contains(upstream) else {
+        guard it.value.head.framing == .chunked, connections.contains(it.value.upstream) else {
             return
         }
-        reserveGathered(for: upstream)
+        reserveGathered(for: it.value.upstream)
         appendLastChunk(exchange, .request)
     }
 

@@ -37,25 +37,23 @@ extension HTTPProxy {
 
     func receiveUpstream(_ handle: ConnectionHandle) {
         for _ in 0..<HTTPProxy.readRoundMax {
-            guard connections.contains(handle), canReceive(handle),
-                !connections[handle].flags.contains(.pooled)
+            guard let it = connections.find(handle), canReceive(it),
+                !it.value.flags.contains(.pooled)
             else { return }
-            if connections[handle].headEnd.isActive {
+            if it.value.headEnd.isActive {
                 guard receiveHeadPart(handle) else { return }
                 if !connections[handle].headEnd.isActive { processInput(handle) }
                 continue
             }
-            let waiting = stage(handle)
-            guard let count = receive(handle, after: waiting) else { return }
+            let waiting = stage(it)
+            guard let count = receive(handle, it, after: waiting) else { return }
             if waiting > 0 { connections[handle].input.clear(pool) }
             let consumed = processUpstream(handle, waiting + count)
             keep(handle, from: consumed, to: waiting + count)
             finishGathering()
             pauseIfBlocked(handle)
         }
-        if connections.contains(handle) && canReceive(handle)
-            && !connections[handle].flags.contains(.pooled)
-        {
+        if let it = connections.find(handle), canReceive(it), !it.value.flags.contains(.pooled) {
             schedule(handle)
         }
     }
@@ -63,11 +61,11 @@ extension HTTPProxy {
     /// Leaves bytes with the kernel while the client takes none: back pressure.
     @inline(__always)
     private func pauseIfBlocked(_ handle: ConnectionHandle) {
-        guard connections.contains(handle) else { return }
-        let exchange = connections[handle].exchange
-        guard exchanges.contains(exchange) else { return }
-        if isDownstreamBlocked(exchange) {
-            connections[handle].flags.insert(.readPaused)
+        guard let it = connections.find(handle), it.value.exchange.isSome,
+            exchanges.contains(it.value.exchange)
+        else { return }
+        if isDownstreamBlocked(it.value.exchange) {
+            it.value.flags.insert(.readPaused)
             connectionTimers.set(handle.index, 0)
         }
     }
@@ -84,22 +82,22 @@ extension HTTPProxy {
     @inline(__always)
     private func processUpstream(_ handle: ConnectionHandle, _ count: Int) -> Int {
         var at = 0
-        while connections.contains(handle), at < count {
-            let exchange = connections[handle].exchange
-            guard exchanges.contains(exchange) else {
+        while at < count, let server = connections.find(handle) {
+            let exchange = server.value.exchange
+            guard let it = exchanges.find(exchange) else {
                 // Bytes that no request asked for: the connection is not to be trusted.
-                connections[handle].flags.insert(.closesAfterExchange)
+                server.value.flags.insert(.closesAfterExchange)
                 close(handle)
                 return count
             }
             let step: Int
-            if !exchanges[exchange].flags.isDisjoint(with: [.responseStarted, .responseHeld]) {
-                step = processResponseBody(handle, exchange, at, count)
-            } else {
+            if it.value.flags.isDisjoint(with: [.responseStarted, .responseHeld]) {
                 step = processResponseHead(handle, exchange, at, count)
+            } else {
+                step = processResponseBody(handle, exchange, at, count)
             }
             guard step > 0 else { return at }
-            at += step
+            at &+= step
         }
         return at
     }
@@ -111,14 +109,14 @@ extension HTTPProxy {
         _ start: Int,
         _ end: Int
     ) -> Int {
+        let it = exchanges.place(exchange)
         let bytes = received.bytes(start, end - start)
         var fields = responseFields.mutableSpan
-        let isHead = exchanges[exchange].head.method == .head
         var head = HTTP1ResponseHead()
         let outcome = HTTP1Head.read(
             &head,
             bytes,
-            requestIsHead: isHead,
+            requestIsHead: it.value.head.method == .head,
             &fields,
             limits.head,
             fieldMemos
@@ -134,6 +132,23 @@ extension HTTPProxy {
             return 0
         case .complete: break
         }
+        guard head.status >= 200, it.value.head.tunnel == .none else {
+            return processUnusual(handle, exchange, head, bytes, at: start)
+        }
+        beginResponse(handle, exchange, &head, bytes, at: start)
+        return head.headByteCount
+    }
+
+    /// Interim responses, and whatever answers who asked for a tunnel.
+    @inline(never)
+    private func processUnusual(
+        _ handle: ConnectionHandle,
+        _ exchange: ExchangeHandle,
+        _ head: HTTP1ResponseHead,
+        _ bytes: RawSpan,
+        at start: Int
+    ) -> Int {
+        var head = head
         if head.status == 101 {
             guard agrees(exchange, head, bytes) else {
                 // No such upgrade was asked for: it would not be HTTP from here on.
@@ -148,7 +163,7 @@ extension HTTPProxy {
             return 0
         }
         guard head.isInterim else {
-            beginResponse(handle, exchange, head, bytes, at: start)
+            beginResponse(handle, exchange, &head, bytes, at: start)
             return head.headByteCount
         }
         return noteInterim(exchange, head, bytes) ? head.headByteCount : 0
@@ -181,7 +196,8 @@ extension HTTPProxy {
         _ head: HTTP1ResponseHead,
         _ bytes: RawSpan
     ) {
-        beginResponse(handle, exchange, head, bytes, at: 0)
+        var head = head
+        beginResponse(handle, exchange, &head, bytes, at: 0)
     }
 
     /// Passes a piece of a stream's body on.
@@ -190,47 +206,76 @@ extension HTTPProxy {
     }
 
     /// Begins a response whose head has come whole.
+    ///
+    /// - Parameter head: not changed; a reference spares a copy.
     @inline(__always)
     func beginResponse(
+        _ handle: ConnectionHandle,
+        _ exchange: ExchangeHandle,
+        _ head: inout HTTP1ResponseHead,
+        _ bytes: RawSpan,
+        at start: Int
+    ) {
+        let it = exchanges.place(exchange)
+        let server = connections.place(handle)
+        it.value.upstreamHeadNanoseconds = loop.nowNanoseconds
+        it.value.status = head.status
+        if it.value.flags.contains(.tracked) { endpointAnswered(exchange, handle) }
+        if accessLog.keepsResponses || it.value.head.isHTTP2 {
+            noteResponse(exchange, head, bytes)
+        }
+        server.value.body = BodyReader(head.framing)
+        if !head.keepAlive { server.value.flags.insert(.closesAfterExchange) }
+        if !it.value.flags.isDisjoint(with: [.ruled, .hedge, .filtersResponse]) {
+            guard beginPolicedResponse(handle, exchange, head, bytes, at: start) else { return }
+        }
+        if !passHead(it, &head, at: start) {
+            sendResponseHead(exchange, head, bytes, isAsReceived: true)
+            guard exchanges.contains(exchange) else { return }
+        }
+        it.value.flags.insert(.responseStarted)
+        guard connections.contains(handle) else { return }
+        if server.value.body.isComplete {
+            responseEnded(exchange)
+        } else if it.value.upstreamStream == 0,
+            !isTimedByBody(head.framing, head.headByteCount < bytes.byteCount)
+        {
+            setDeadline(handle, silenceLimit(exchange))
+        }
+    }
+
+    /// Whether bytes of the body are in hand, which set the connection's deadline themselves.
+    @inline(__always)
+    private func isTimedByBody(_ framing: BodyFraming, _ isMoreInHand: Bool) -> Bool {
+        if case .length = framing { return isMoreInHand }
+        return false
+    }
+
+    /// Lets policies and filters have a response that begins.
+    ///
+    /// - Returns: whether it goes on to the client from here.
+    @inline(never)
+    private func beginPolicedResponse(
         _ handle: ConnectionHandle,
         _ exchange: ExchangeHandle,
         _ head: HTTP1ResponseHead,
         _ bytes: RawSpan,
         at start: Int
-    ) {
-        exchanges[exchange].upstreamHeadNanoseconds = loop.nowNanoseconds
-        exchanges[exchange].status = head.status
-        if exchanges[exchange].flags.contains(.tracked) { endpointAnswered(exchange, handle) }
-        if accessLog.keepsResponses || exchanges[exchange].head.isHTTP2 {
-            noteResponse(exchange, head, bytes)
-        }
-        connections[handle].body = BodyReader(head.framing)
-        if !head.keepAlive { connections[handle].flags.insert(.closesAfterExchange) }
+    ) -> Bool {
         if !exchanges[exchange].flags.isDisjoint(with: [.ruled, .hedge]) {
             guard !exchanges[exchange].flags.contains(.hedge) else {
                 adoptHedge(handle, exchange, head, bytes, at: start)
-                return
+                return false
             }
             if head.status == 425, annexes[exchanges[exchange].annex].isEarly {
                 askAgain(exchange)
-                return
+                return false
             }
-            guard admitsResponse(handle, exchange, head, bytes) else { return }
+            guard admitsResponse(handle, exchange, head, bytes) else { return false }
         }
-        if exchanges[exchange].flags.contains(.filtersResponse) {
-            filterResponse(handle, exchange, head, bytes)
-            return
-        }
-        if !passHead(exchange, head, at: start) {
-            sendResponseHead(exchange, head, bytes, isAsReceived: true)
-        }
-        guard exchanges.contains(exchange) else { return }
-        exchanges[exchange].flags.insert(.responseStarted)
-        if connections.contains(handle), connections[handle].body.isComplete {
-            responseEnded(exchange)
-        } else if connections.contains(handle), exchanges[exchange].upstreamStream == 0 {
-            setDeadline(handle, silenceLimit(exchange))
-        }
+        guard exchanges[exchange].flags.contains(.filtersResponse) else { return true }
+        filterResponse(handle, exchange, head, bytes)
+        return false
     }
 
     /// Sends a response's head on where it stands, with the body that follows it.
@@ -238,17 +283,18 @@ extension HTTPProxy {
     /// - Returns: `false` when it must be written.
     @inline(__always)
     private func passHead(
-        _ exchange: ExchangeHandle,
-        _ head: HTTP1ResponseHead,
+        _ it: Place<Exchange>,
+        _ head: inout HTTP1ResponseHead,
         at start: Int
     ) -> Bool {
-        let downstream = exchanges[exchange].downstream
-        guard exchanges[exchange].stream == 0, passesVerbatim(exchange, head), !isDraining,
-            exchanges[exchange].flags.contains(.requestEnded),
-            exchanges[exchange].head.minorVersion == 1,
-            !connections[downstream].flags.contains(.closesAfterExchange)
+        guard it.value.stream == 0, passesVerbatim(it, &head), !isDraining,
+            it.value.flags.contains(.requestEnded), it.value.head.minorVersion == 1
         else { return false }
-        return pass(downstream, start..<(start + head.headByteCount))
+        let client = connections.place(it.value.downstream)
+        guard client.value.flags.isDisjoint(with: [.closesAfterExchange, .tls]) else {
+            return false
+        }
+        return pass(it.value.downstream, start..<(start + head.headByteCount))
     }
 
     /// Writes a response's head to the client.
@@ -266,7 +312,8 @@ extension HTTPProxy {
         }
         let downstream = exchanges[exchange].downstream
         reserveGathered(for: downstream)
-        if isAsReceived && passesVerbatim(exchange, head) {
+        var head = head
+        if isAsReceived && passesVerbatim(exchanges.place(exchange), &head) {
             gathered.append(bytes, 0..<(head.headByteCount - 2))
         } else {
             appendStatusLine(head, bytes)
@@ -280,10 +327,10 @@ extension HTTPProxy {
     /// Whether status line and fields can go over in one piece: they are of HTTP/1.1, nothing is
     /// changed, nothing is left out, and their length frames the body.
     @inline(__always)
-    private func passesVerbatim(_ exchange: ExchangeHandle, _ head: HTTP1ResponseHead) -> Bool {
+    private func passesVerbatim(_ it: Place<Exchange>, _ head: inout HTTP1ResponseHead) -> Bool {
         guard case .length = head.framing else { return false }
         return head.minorVersion == 1 && head.reasonOffset == 13 && !head.needsRewriting
-            && exchanges[exchange].action.responseOperationCount == 0
+            && it.value.action.responseOperationCount == 0
             && head.present.isDisjoint(with: HeaderID.hopByHop)
     }
 
@@ -387,18 +434,19 @@ extension HTTPProxy {
         _ start: Int,
         _ end: Int
     ) -> Int {
+        let it = exchanges.place(exchange)
+        let server = connections.place(handle)
         let bytes = received.bytes(start, end - start)
-        if exchanges[exchange].flags.contains(.tunnel) {
+        if it.value.flags.contains(.tunnel) {
             return passFromEndpoint(exchange, bytes, at: start)
         }
-        switch connections[handle].body.next(bytes) {
+        switch server.value.body.next(bytes) {
         case .data(let skipped, let byteCount):
-            setDeadline(handle, silenceLimit(exchange))
+            let isLast = server.value.body.isComplete
+            if !isLast { setDeadline(handle, silenceLimit(exchange)) }
             let data = bytes.extracting(skipped..<(skipped + byteCount))
             forwardResponseBody(exchange, data, at: start + skipped)
-            if connections.contains(handle), exchanges.contains(exchange),
-                connections[handle].body.isComplete
-            {
+            if isLast, exchanges.contains(exchange), connections.contains(handle) {
                 responseEnded(exchange)
             }
             return skipped + byteCount
@@ -458,14 +506,15 @@ extension HTTPProxy {
     /// - Parameter offset: where they stand in `received`; -1 for elsewhere.
     @inline(__always)
     func sendResponseBody(_ exchange: ExchangeHandle, _ bytes: RawSpan, at offset: Int = -1) {
-        exchanges[exchange].bytesSent &+= UInt64(bytes.byteCount)
+        let it = exchanges.place(exchange)
+        it.value.bytesSent &+= UInt64(bytes.byteCount)
         counters.count(.bytesSent, by: UInt64(bytes.byteCount))
-        if exchanges[exchange].stream != 0 {
+        if it.value.stream != 0 {
             queueHTTP2Body(exchange, bytes)
-        } else if exchanges[exchange].flags.contains(.chunkedResponse) {
-            writeChunk(exchanges[exchange].downstream, bytes)
+        } else if it.value.flags.contains(.chunkedResponse) {
+            writeChunk(it.value.downstream, bytes)
         } else {
-            write(exchanges[exchange].downstream, bytes, at: offset)
+            write(it.value.downstream, bytes, at: offset)
         }
     }
 
@@ -495,6 +544,7 @@ extension HTTPProxy {
     }
 
     /// The endpoint's whole response has been received.
+    @inline(__always)
     func responseEnded(_ exchange: ExchangeHandle) {
         if exchanges[exchange].flags.contains(.responseHeld) {
             heldResponseEnded(exchange)
@@ -504,27 +554,28 @@ extension HTTPProxy {
     }
 
     /// Lets go of the endpoint, and ends what has been sent to the client.
-    @inline(__always)
     func concludeResponse(_ exchange: ExchangeHandle) {
-        exchanges[exchange].flags.insert(.responseEnded)
+        let it = exchanges.place(exchange)
+        it.value.flags.insert(.responseEnded)
         releaseUpstream(exchange)
-        if exchanges[exchange].flags.contains(.chunkedResponse) {
-            reserveGathered(for: exchanges[exchange].downstream)
+        if it.value.flags.contains(.chunkedResponse) {
+            reserveGathered(for: it.value.downstream)
             appendLastChunk(exchange, .response)
         }
         finish(exchange)
     }
 
     /// Gives the connection of a whole response back, or closes it where the request has not ended.
+    @inline(__always)
     func releaseUpstream(_ exchange: ExchangeHandle) {
-        if let upstream = unbind(exchange) {
-            if exchanges[exchange].flags.contains(.requestEnded) {
-                release(upstream)
-                if exchanges[exchange].flags.contains(.ruled) { setPoolTime(upstream, exchange) }
-            } else {
-                close(upstream)
-            }
+        guard let upstream = unbind(exchange) else { return }
+        let it = exchanges.place(exchange)
+        guard it.value.flags.contains(.requestEnded) else {
+            close(upstream)
+            return
         }
+        release(upstream)
+        if it.value.flags.contains(.ruled) { setPoolTime(upstream, exchange) }
     }
 }
 

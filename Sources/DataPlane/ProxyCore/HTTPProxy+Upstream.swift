@@ -17,40 +17,53 @@ extension HTTPProxy {
     /// Gives the exchange a connection to an endpoint that was chosen for it.
     @inline(__always)
     func connectUpstream(_ exchange: ExchangeHandle, to endpoint: EngineEndpoint) {
-        exchanges[exchange].tries += 1
-        exchanges[exchange].upstreamAddress = endpoint.address
-        exchanges[exchange].upstreamText = AddressText()
-        exchanges[exchange].upstreamStartNanoseconds = loop.nowNanoseconds
+        let it = exchanges.place(exchange)
+        it.value.tries += 1
+        it.value.upstreamAddress = endpoint.address
+        it.value.upstreamStartNanoseconds = loop.nowNanoseconds
         own(endpoint)
-        let upstream: ConnectionHandle
-        let transport = self.transport(of: exchange)
-        let origin = transport < 0 ? self.origin(of: exchange) : owner(of: exchange)
-        if exchanges[exchange].tries == 1 || transport >= 0,
-            exchanges[exchange].head.tunnel != .connect,
+        let transport = self.transport(of: it)
+        let origin = transport < 0 ? self.origin(of: it) : owner(of: exchange)
+        if it.value.tries == 1 || transport >= 0, it.value.head.tunnel != .connect,
             let idle = takeIdle(endpoint, origin, transport)
         {
-            upstream = idle
-        } else if let opened = openUpstream(endpoint, origin, transport) {
-            awaitConnection(opened, exchange)
-            upstream = opened
+            bind(idle, to: exchange)
+            sendRequestHead(exchange, on: idle)
         } else {
+            connectAnew(exchange, to: endpoint, origin, transport)
+        }
+    }
+
+    @inline(never)
+    private func connectAnew(
+        _ exchange: ExchangeHandle,
+        to endpoint: EngineEndpoint,
+        _ origin: Int32,
+        _ transport: Int32
+    ) {
+        exchanges[exchange].upstreamText = AddressText()
+        guard let opened = openUpstream(endpoint, origin, transport) else {
             connectFailedAtOnce(exchange)
             return
         }
-        bind(upstream, to: exchange)
-        sendRequestHead(exchange, on: upstream)
+        awaitConnection(opened, exchange)
+        bind(opened, to: exchange)
+        sendRequestHead(exchange, on: opened)
     }
 
     /// How the endpoints of an exchange's cluster are spoken to.
     @inline(__always)
     func transport(of exchange: ExchangeHandle) -> Int32 {
-        let cluster = Int(exchanges[exchange].action.cluster)
+        transport(of: exchanges.place(exchange))
+    }
+
+    @inline(__always)
+    private func transport(of it: Place<Exchange>) -> Int32 {
+        let cluster = Int(it.value.action.cluster)
         // What CONNECT carries is the client's own.
-        guard cluster < view.clusters.count, exchanges[exchange].head.tunnel != .connect else {
-            return -1
-        }
+        guard cluster < view.clusters.count, it.value.head.tunnel != .connect else { return -1 }
         let transport = view.clusters[cluster].transport
-        guard transport >= 0, exchanges[exchange].head.tunnel != .none else { return transport }
+        guard transport >= 0, it.value.head.tunnel != .none else { return transport }
         return tunnelTransport(transport)
     }
 
@@ -59,17 +72,18 @@ extension HTTPProxy {
 
     @inline(__always)
     func bind(_ upstream: ConnectionHandle, to exchange: ExchangeHandle) {
-        connections[upstream].exchange = exchange
-        connections[upstream].exchangeCount &+= 1
-        exchanges[exchange].upstream = upstream
-        exchanges[exchange].upstreamText = connections[upstream].peerText
-        let slot = connections[upstream].endpoint
-        endpoints[slot].activeCount &+= 1
-        if exchanges[exchange].flags.contains(.tracked) { trackBound(exchange, upstream) }
-        if connections[upstream].flags.contains(.multiplexed) {
-            connections[upstream].exchange = .none
+        let it = exchanges.place(exchange)
+        let server = connections.place(upstream)
+        server.value.exchange = exchange
+        server.value.exchangeCount &+= 1
+        it.value.upstream = upstream
+        it.value.upstreamText = server.value.peerText
+        endpoints[server.value.endpoint].activeCount &+= 1
+        if it.value.flags.contains(.tracked) { trackBound(exchange, upstream) }
+        if server.value.flags.contains(.multiplexed) {
+            server.value.exchange = .none
             bindStream(upstream, to: exchange)
-        } else if !connections[upstream].flags.contains(.connecting) {
+        } else if !server.value.flags.contains(.connecting) {
             setDeadline(upstream, upstreamTimeout(exchange))
         }
     }
@@ -85,22 +99,23 @@ extension HTTPProxy {
     /// - Returns: the connection, where it was the exchange's alone.
     @inline(__always)
     func unbind(_ exchange: ExchangeHandle) -> ConnectionHandle? {
-        let upstream = exchanges[exchange].upstream
-        exchanges[exchange].upstream = .none
-        guard connections.contains(upstream) else { return nil }
-        let isStream = exchanges[exchange].upstreamStream != 0
+        let it = exchanges.place(exchange)
+        let upstream = it.value.upstream
+        it.value.upstream = .none
+        guard let server = connections.find(upstream) else { return nil }
+        let isStream = it.value.upstreamStream != 0
         var isTry = true
         if isStream {
             isTry = unbindStream(exchange, from: upstream)
         } else {
-            connections[upstream].exchange = .none
+            server.value.exchange = .none
         }
-        let slot = connections[upstream].endpoint
-        if endpoints.isOwned(slot, by: connections[upstream].endpointGeneration) {
+        let slot = server.value.endpoint
+        if endpoints.isOwned(slot, by: server.value.endpointGeneration) {
             endpoints[slot].activeCount &-= 1
         }
         if isTry { countTry(exchange, upstream) }
-        if exchanges[exchange].flags.contains(.tracked) { trackUnbound(exchange) }
+        if it.value.flags.contains(.tracked) { trackUnbound(exchange) }
         return isStream ? nil : upstream
     }
 
@@ -108,9 +123,11 @@ extension HTTPProxy {
 
     /// The namespace that an exchange's client lives in.
     @inline(__always)
-    func origin(of exchange: ExchangeHandle) -> Int32 {
-        let downstream = exchanges[exchange].downstream
-        return connections.contains(downstream) ? connections[downstream].origin : -1
+    func origin(of exchange: ExchangeHandle) -> Int32 { origin(of: exchanges.place(exchange)) }
+
+    @inline(__always)
+    private func origin(of it: Place<Exchange>) -> Int32 {
+        connections.find(it.value.downstream)?.value.origin ?? -1
     }
 
     private func connect(to address: SocketAddress, from origin: Int32) throws(Errno) -> Int32 {
@@ -166,19 +183,20 @@ extension HTTPProxy {
 
     @inline(__always)
     func upstreamReady(_ handle: ConnectionHandle, _ readiness: Readiness) {
-        if !connections[handle].flags.isDisjoint(with: [.connecting, .pooled, .multiplexed]) {
+        let it = connections.place(handle)
+        if !it.value.flags.isDisjoint(with: [.connecting, .pooled, .multiplexed]) {
             guard handleSpecially(handle, readiness) else { return }
         }
-        if readiness.contains(.peerEnded) { connections[handle].flags.insert(.peerEnded) }
+        if readiness.contains(.peerEnded) { it.value.flags.insert(.peerEnded) }
         if !readiness.isDisjoint(with: [.readable, .error, .hangUp]) {
-            connections[handle].flags.insert(.readable)
+            it.value.flags.insert(.readable)
         }
-        if readiness.contains(.writable) && isBlocked(handle) {
+        if readiness.contains(.writable) && !it.value.output.isEmpty {
             guard flush(handle) else { return }
             upstreamSent(handle)
+            guard connections.contains(handle) else { return }
         }
-        guard connections.contains(handle) else { return }
-        if canReceive(handle) { receiveUpstream(handle) }
+        if canReceive(it) { receiveUpstream(handle) }
     }
 
     /// Handles the readiness of a connection that is being made, idle, or not of HTTP/1.1.
@@ -259,43 +277,66 @@ extension HTTPProxy {
         _ origin: Int32,
         _ transport: Int32
     ) -> ConnectionHandle? {
+        guard let handle = connections.handle(at: endpoints[endpoint.slot].idleHead) else {
+            return nil
+        }
+        let first = connections.place(handle)
+        guard first.value.origin == origin, first.value.transport == transport,
+            !first.value.flags.contains(.multiplexed)
+        else { return searchIdle(endpoint, origin, transport) }
+        precondition(
+            first.value.endpoint == endpoint.slot
+                && first.value.endpointGeneration == endpoint.generation
+                && first.value.flags.contains(.pooled)
+        )
+        unlinkIdle(first)
+        first.value.flags.insert(.reused)
+        return handle
+    }
+
+    /// Looks for a connection that was made from the same namespace and is spoken to in the same
+    /// way, behind the first, and for one that carries streams; or for one of the client's own.
+    @inline(never)
+    private func searchIdle(
+        _ endpoint: EngineEndpoint,
+        _ origin: Int32,
+        _ transport: Int32
+    ) -> ConnectionHandle? {
         if origin < -1 { return takeNamed(endpoint, origin, transport) }
         var index = endpoints[endpoint.slot].idleHead
-        var found: ConnectionHandle?
         var left = limits.idleSearchMax
-        while found == nil {
-            guard index >= 0, let handle = connections.handle(at: index) else { return nil }
+        while let handle = connections.handle(at: index) {
             guard left > 0 else {
                 counters.count(.idleSearchLimitHits)
                 return nil
             }
             left -= 1
-            if connections[handle].origin == origin && connections[handle].transport == transport {
-                found = handle
+            let found = connections.place(handle)
+            guard found.value.origin != origin || found.value.transport != transport else {
+                precondition(
+                    found.value.endpoint == endpoint.slot
+                        && found.value.endpointGeneration == endpoint.generation
+                        && found.value.flags.contains(.pooled)
+                )
+                if found.value.flags.contains(.multiplexed) { return handle }
+                unlinkIdle(found)
+                found.value.flags.insert(.reused)
+                return handle
             }
-            index = connections[handle].poolNext
+            index = found.value.poolNext
         }
-        guard let handle = found else { return nil }
-        precondition(
-            connections[handle].endpoint == endpoint.slot
-                && connections[handle].endpointGeneration == endpoint.generation
-                && connections[handle].flags.contains(.pooled)
-        )
-        if connections[handle].flags.contains(.multiplexed) { return handle }
-        unlinkIdle(handle)
-        connections[handle].flags.insert(.reused)
-        return handle
+        return nil
     }
 
     /// Gives a connection whose exchange ended well back to its endpoint's pool, or closes it.
     @inline(__always)
     func release(_ handle: ConnectionHandle) {
-        let connection = connections[handle]
-        let slot = connection.endpoint
-        guard connection.flags.isDisjoint(with: [.closesAfterExchange, .broken, .peerEnded]),
-            connection.output.isEmpty, connection.input.isEmpty, !isDraining,
-            connection.transport < 0 || takesAnother(handle),
-            endpoints.isOwned(slot, by: connection.endpointGeneration)
+        let it = connections.place(handle)
+        let slot = it.value.endpoint
+        guard it.value.flags.isDisjoint(with: [.closesAfterExchange, .broken, .peerEnded]),
+            it.value.output.isEmpty, it.value.input.isEmpty, !isDraining,
+            it.value.transport < 0 || takesAnother(handle),
+            endpoints.isOwned(slot, by: it.value.endpointGeneration)
         else {
             close(handle)
             return
@@ -305,7 +346,7 @@ extension HTTPProxy {
             close(handle)
             return
         }
-        connections[handle].flags.subtract([.readPaused])
+        it.value.flags.subtract(.readPaused)
         link(handle)
         setDeadline(handle, timeouts.poolIdle)
     }
@@ -313,35 +354,39 @@ extension HTTPProxy {
     /// Puts a connection on its endpoint's list of those that take requests.
     @inline(__always)
     func link(_ handle: ConnectionHandle) {
-        let slot = connections[handle].endpoint
-        connections[handle].flags.insert(.pooled)
-        connections[handle].poolPrevious = -1
-        connections[handle].poolNext = endpoints[slot].idleHead
-        if let next = connections.handle(at: endpoints[slot].idleHead) {
-            connections[next].poolPrevious = handle.index
+        let it = connections.place(handle)
+        let slot = it.value.endpoint
+        it.value.flags.insert(.pooled)
+        let head = endpoints[slot].idleHead
+        it.value.poolPrevious = -1
+        it.value.poolNext = head
+        if let next = connections.handle(at: head) {
+            connections.place(next).value.poolPrevious = handle.index
         }
         endpoints[slot].idleHead = handle.index
-        endpoints[slot].idleCount += 1
+        endpoints[slot].idleCount &+= 1
     }
 
     /// Takes a connection out of its endpoint's list of idle ones.
+    func unlinkIdle(_ handle: ConnectionHandle) { unlinkIdle(connections.place(handle)) }
+
     @inline(__always)
-    func unlinkIdle(_ handle: ConnectionHandle) {
-        let slot = connections[handle].endpoint
-        let next = connections[handle].poolNext
-        let previous = connections[handle].poolPrevious
+    private func unlinkIdle(_ it: Place<Connection>) {
+        let slot = it.value.endpoint
+        let next = it.value.poolNext
+        let previous = it.value.poolPrevious
         if let following = connections.handle(at: next) {
-            connections[following].poolPrevious = previous
+            connections.place(following).value.poolPrevious = previous
         }
         if let before = connections.handle(at: previous) {
-            connections[before].poolNext = next
+            connections.place(before).value.poolNext = next
         } else {
             endpoints[slot].idleHead = next
         }
-        endpoints[slot].idleCount -= 1
-        connections[handle].poolNext = -1
-        connections[handle].poolPrevious = -1
-        connections[handle].flags.remove(.pooled)
+        endpoints[slot].idleCount &-= 1
+        it.value.poolNext = -1
+        it.value.poolPrevious = -1
+        it.value.flags.remove(.pooled)
     }
 
     /// Closes an idle connection; one that carries streams takes no more and ends with them.

@@ -24,11 +24,6 @@ extension RoutingView {
         return entries[Int(entry)].proxyProtocol
     }
 
-    /// Whether an entry point is a client's first hop.
-    func isEdge(_ entry: Int32) -> Bool {
-        entry >= 0 && Int(entry) < entries.count && entries[Int(entry)].isEdge
-    }
-
     // MARK: Hosts
 
     /// Searches the tables for a host.

@@ -30,9 +30,10 @@ package final class TrafficTables {
     @inline(__always)
     func count(_ sample: TrafficSample, listener: Int32, route: Int32, cluster: Int32) {
         let bucket = TrafficRow.bucket(of: sample.nanoseconds)
-        if listener >= 0 { listeners[row(listener)].count(sample, bucket) }
-        if route >= 0 { routes[row(route)].count(sample, bucket) }
-        if cluster >= 0 { clusters[row(cluster)].count(sample, bucket) }
+        let statusClass = Int(min(sample.status / 100, 5))
+        if listener >= 0 { listeners[row(listener)].count(sample, statusClass, bucket) }
+        if route >= 0 { routes[row(route)].count(sample, statusClass, bucket) }
+        if cluster >= 0 { clusters[row(cluster)].count(sample, statusClass, bucket) }
     }
 
     /// Counts a response of gRPC.
@@ -52,5 +53,5 @@ package final class TrafficTables {
         return slots.map { table[row($0)] }
     }
 
-    private func row(_ slot: Int32) -> Int { min(Int(slot), rowMax - 1) }
+    private func row(_ slot: Int32) -> Int { min(Int(slot), rowMax &- 1) }
 }
