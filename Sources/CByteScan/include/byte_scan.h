@@ -55,7 +55,14 @@ static inline uint32_t bytescan_notable(const void *bytes) {
 static inline int bytescan_equal(const void *left, const void *right, long count) {
     const char *a = left, *b = right;
     if (count < 16) return __builtin_memcmp(a, b, (unsigned long)count) == 0;
-    for (long at = 0; at < count - 16; at += 16) {
+    long at = 0;
+    for (; at + 64 <= count; at += 64) {
+        const bytescan_vector *l = (const bytescan_vector *)(a + at);
+        const bytescan_vector *r = (const bytescan_vector *)(b + at);
+        bytescan_vector same = (l[0] == r[0]) & (l[1] == r[1]) & (l[2] == r[2]) & (l[3] == r[3]);
+        if (bytescan_mask(same) != 0xffff) return 0;
+    }
+    for (; at < count - 16; at += 16) {
         bytescan_vector same = *(const bytescan_vector *)(a + at) ==
                                *(const bytescan_vector *)(b + at);
         if (bytescan_mask(same) != 0xffff) return 0;

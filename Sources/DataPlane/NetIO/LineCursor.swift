@@ -1,5 +1,5 @@
-/// Writes one line of text behind what a buffer holds: the place is kept by whoever writes, and the
-/// buffer told once, at the end. What does not fit is left out, and the buffer has then overflowed.
+/// Writes one line of text behind what a buffer holds: the place is kept by whoever writes, which it
+/// never leaves the registers for, and the buffer told once, at the end. What does not fit is left out, and the buffer has then overflowed.
 @safe package struct LineCursor: ~Copyable {
     private var start: UnsafeMutableRawPointer
     private let end: UnsafeMutableRawPointer
@@ -62,17 +62,23 @@
         unsafe next += length
     }
 
-    @inline(never)
+    @inline(__always)
     private mutating func writeLong(_ bytes: RawSpan, _ range: Range<Int>) {
         let run = bytes.extracting(range)
-        guard run.byteCount > 0, hasRoom(run.byteCount) else { return }
+        guard hasRoom(run.byteCount) else { return }
+        unsafe LineCursor.copy(run, to: next)
+        unsafe next += run.byteCount
+    }
+
+    @inline(never)
+    @unsafe private static func copy(_ run: RawSpan, to target: UnsafeMutableRawPointer) {
+        guard run.byteCount > 0 else { return }
         unsafe run.withUnsafeBytes { source in
-            unsafe next.copyMemory(
+            unsafe target.copyMemory(
                 from: source.baseAddress.unsafelyUnwrapped,
                 byteCount: source.count
             )
         }
-        unsafe next += run.byteCount
     }
 
     /// Writes the first bytes of three words, the first in the lowest bits.
@@ -132,10 +138,15 @@
         unsafe next += 3
     }
 
-    @inline(never)
+    @inline(__always)
     private mutating func writeDigits(_ value: UInt64) {
         guard hasRoom(20) else { return }
-        unsafe next += ScratchBuffer.write(digits: value, to: next)
+        unsafe next += LineCursor.digits(value, to: next)
+    }
+
+    @inline(never)
+    @unsafe private static func digits(_ value: UInt64, to target: UnsafeMutableRawPointer) -> Int {
+        unsafe ScratchBuffer.write(digits: value, to: target)
     }
 
     /// Lends the buffer, in which the line stands as far as it was written, to whoever appends to it

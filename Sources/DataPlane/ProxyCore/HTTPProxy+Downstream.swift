@@ -240,6 +240,11 @@ extension HTTPProxy {
         return nil
     }
 
+    /// Receives on a connection that is to be looked up.
+    func receive(_ handle: ConnectionHandle, after waiting: Int) -> Int? {
+        receive(handle, connections.place(handle), after: waiting)
+    }
+
     func peerEnded(_ handle: ConnectionHandle) {
         switch connections[handle].role {
         case .downstream: downstreamEnded(handle)

@@ -30,17 +30,13 @@ extension HTTPProxy {
         }
         line.write("\",\"downstream_remote_address\":\"")
         writeClient(it, to: &line)
-        if it.value.replier < 0 {
-            line.write("\",\"plugin\":null,\"source_identity\":null,\"destination_identity\":null")
+        if it.value.replier < 0 && it.value.flags.isDisjoint(with: [.grpc, .traced]) {
+            line.write(
+                "\",\"plugin\":null,\"source_identity\":null,\"destination_identity\":null}\n"
+            )
         } else {
-            line.write("\",\"plugin\":")
-            line.detour(log.text) { appendReplier(exchange, log) }
-            line.write(",\"source_identity\":null,\"destination_identity\":null")
+            line.detour(log.text) { appendRest(it.value, exchange, log) }
         }
-        if !it.value.flags.isDisjoint(with: [.grpc, .traced]) {
-            line.detour(log.text) { appendRare(it.value, exchange, to: log.text) }
-        }
-        line.write("}\n")
         line.finish(log.text)
         counters.count(log.end(from: start) ? .logLines : .logLinesDropped)
     }
@@ -146,12 +142,17 @@ extension HTTPProxy {
         }
     }
 
-    /// What exchanges of gRPC and those that are traced say besides.
-    private func appendRare(
-        _ state: Exchange,
-        _ exchange: ExchangeHandle,
-        to text: ScratchBuffer
-    ) {
+    /// The end of a line that says more than most: which filter replied, what exchanges of gRPC and
+    /// those that are traced have besides.
+    private func appendRest(_ state: Exchange, _ exchange: ExchangeHandle, _ log: AccessLog) {
+        let text = log.text
+        text.append("\",\"plugin\":")
+        if state.replier < 0 {
+            text.append("null")
+        } else {
+            appendReplier(exchange, log)
+        }
+        text.append(",\"source_identity\":null,\"destination_identity\":null")
         if state.flags.contains(.grpc) {
             text.append(",\"grpc_status\":")
             text.append(decimal: UInt64(state.grpcStatus))
@@ -161,6 +162,7 @@ extension HTTPProxy {
             appendTraceID(exchange, to: text)
             text.append("\"")
         }
+        text.append("}\n")
     }
 
     func protocolName(_ head: RequestHead) -> StaticString {

@@ -15,7 +15,7 @@ extension HTTPProxy {
     ///
     /// - Returns: whether bytes came and the connection is still there.
     func receiveHeadPart(_ handle: ConnectionHandle) -> Bool {
-        guard let count = receive(handle, connections.place(handle), after: 0) else { return false }
+        guard let count = receive(handle, after: 0) else { return false }
         let bytes = received.bytes(0, count)
         counters.count(.partialHeadBytes, by: UInt64(count))
         guard connections[handle].input.append(bytes, pool) else {
