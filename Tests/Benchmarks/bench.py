@@ -217,6 +217,8 @@ def held_bytes(name, kind, pump):
         else:
             port = proxy.tls if kind == "tls" else proxy.h2c
             held = loads.Held(port, IDLE_CONNECTIONS, kind == "tls", kind == "http2")
+        # Idle is what has been so for a moment.
+        time.sleep(2)
         grown = proxy.anonymous_bytes() - before
         if kind == "plain":
             pump.ask("release")

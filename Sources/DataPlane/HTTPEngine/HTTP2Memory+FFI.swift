@@ -20,6 +20,15 @@ import LinuxSystem
     private let kept: UnsafeMutablePointer<UnsafeMutableRawPointer?>
     private let keptCounts: UnsafeMutablePointer<Int>
     private let frameRegion: UnsafeMutableRawPointer
+    /// Zeroed pieces of one page's size, which sessions keep their streams in: whole pages, so that
+    /// those of idle sessions, zeros again, can be given back to the kernel.
+    private let pages: UnsafeMutableRawPointer
+    private let freePages: UnsafeMutablePointer<Int32>
+    private var freePageCount = 0
+    private var touchedPageCount = 0
+    private static let pageMax = 16_384
+    /// The page that was given out last, since it was asked for.
+    private var newestPage: Int32 = -1
     /// A session is being made, whose region for frames is the one that all share.
     private var isOpening = false
     private var calls = unsafe nghttp2_mem()
@@ -33,6 +42,11 @@ import LinuxSystem
             byteCount: HTTP2Memory.frameByteCounts.upperBound,
             alignment: 16
         )
+        unsafe pages = .allocate(
+            byteCount: HTTP2Memory.pageMax * PageMemory.pageByteCount,
+            alignment: PageMemory.pageByteCount
+        )
+        unsafe freePages = .allocate(capacity: HTTP2Memory.pageMax)
         unsafe calls = nghttp2_mem(
             mem_user_data: nil,
             malloc: { byteCount, user in unsafe memory(user) { unsafe $0.take(byteCount) } },
@@ -63,6 +77,8 @@ import LinuxSystem
         unsafe kept.deallocate()
         unsafe keptCounts.deallocate()
         unsafe frameRegion.deallocate()
+        unsafe pages.deallocate()
+        unsafe freePages.deallocate()
     }
 
     /// Makes a session by one of nghttp2's makers, which is handed these calls.
@@ -105,6 +121,11 @@ import LinuxSystem
     /// Takes a piece back.
     func give(_ piece: UnsafeMutableRawPointer?) {
         guard let piece = unsafe piece, unsafe piece != frameRegion else { return }
+        if let page = unsafe number(ofPage: piece) {
+            unsafe freePages[freePageCount] = page
+            freePageCount += 1
+            return
+        }
         let step = unsafe (piece - HTTP2Memory.headByteCount).load(as: Int.self)
         guard step > 0, unsafe keptCounts[step] < HTTP2Memory.keptMax else {
             unsafe (piece - HTTP2Memory.headByteCount).deallocate()
@@ -118,10 +139,60 @@ import LinuxSystem
     /// Gives out a piece of zeros; `nil` when the product is past what an address can be.
     func takeZeroed(_ count: Int, _ byteCount: Int) -> UnsafeMutableRawPointer? {
         let (whole, overflow) = count.multipliedReportingOverflow(by: byteCount)
+        if !overflow && whole == PageMemory.pageByteCount, let page = unsafe takePage() {
+            return unsafe page
+        }
         guard !overflow, let piece = unsafe take(whole) else { return nil }
         unsafe piece.initializeMemory(as: UInt8.self, repeating: 0, count: whole)
         return unsafe piece
     }
+
+    // MARK: Pages
+
+    private func takePage() -> UnsafeMutableRawPointer? {
+        if freePageCount > 0 {
+            freePageCount -= 1
+            newestPage = unsafe freePages[freePageCount]
+        } else {
+            guard touchedPageCount < HTTP2Memory.pageMax else { return nil }
+            newestPage = Int32(touchedPageCount)
+            touchedPageCount += 1
+        }
+        let page = unsafe pages + Int(newestPage) * PageMemory.pageByteCount
+        unsafe page.initializeMemory(
+            as: UInt8.self,
+            repeating: 0,
+            count: PageMemory.pageByteCount
+        )
+        return unsafe page
+    }
+
+    private func number(ofPage piece: UnsafeMutableRawPointer) -> Int32? {
+        let distance = unsafe piece - pages
+        guard distance >= 0, distance < touchedPageCount * PageMemory.pageByteCount else {
+            return nil
+        }
+        return Int32(distance / PageMemory.pageByteCount)
+    }
+
+    /// The page that was given out since this was asked last; -1 for none.
+    func takeNewestPage() -> Int32 {
+        defer { newestPage = -1 }
+        return newestPage
+    }
+
+    /// Gives a page back to the kernel if it holds nothing but zeros: it reads as zeros after that,
+    /// whoever has it.
+    func dropIfZero(_ page: Int32) {
+        guard page >= 0, Int(page) < touchedPageCount else { return }
+        let start = unsafe pages + Int(page) * PageMemory.pageByteCount
+        for offset in stride(from: 0, to: PageMemory.pageByteCount, by: 8) {
+            guard unsafe start.load(fromByteOffset: offset, as: UInt64.self) == 0 else { return }
+        }
+        unsafe PageMemory.drop(start, PageMemory.pageByteCount)
+    }
+
+    // MARK: Growing
 
     /// Gives out a piece with the content of another, which is taken back.
     func resize(
@@ -129,9 +200,14 @@ import LinuxSystem
         _ byteCount: Int
     ) -> UnsafeMutableRawPointer? {
         guard let piece = unsafe piece else { return unsafe take(byteCount) }
-        let before =
-            unsafe piece == frameRegion
-            ? HTTP2Memory.frameByteCounts.lowerBound : (piece - 8).load(as: Int.self)
+        let before: Int
+        if unsafe piece == frameRegion {
+            before = HTTP2Memory.frameByteCounts.lowerBound
+        } else if unsafe number(ofPage: piece) != nil {
+            before = PageMemory.pageByteCount
+        } else {
+            before = unsafe (piece - 8).load(as: Int.self)
+        }
         guard byteCount > before, let larger = unsafe take(byteCount) else { return unsafe piece }
         unsafe larger.copyMemory(from: piece, byteCount: before)
         unsafe give(piece)

@@ -13,6 +13,8 @@ import CNghttp2
     private let memory: HTTP2Memory
     private var partial: HTTP2HeadReader.Partial?
     private var isInBlock = false
+    /// Where nghttp2 keeps the session's streams; -1 before the first, or elsewhere.
+    private var streamPage: Int32 = -1
     private var budget: HTTP2Budget
     /// Streams the client has open, and those it opened.
     private(set) var openStreamCount: UInt32 = 0
@@ -63,6 +65,8 @@ import CNghttp2
         }
         unsafe HTTP2Callbacks.install(callbacks)
         unsafe nghttp2_option_set_no_auto_window_update(option, 1)
+        // They would be kept for a tree of priorities, which RFC 9113 has given up.
+        unsafe nghttp2_option_set_no_closed_streams(option, 1)
         unsafe nghttp2_option_set_max_send_header_block_length(option, 131_072)
         let user = unsafe Unmanaged.passUnretained(self).toOpaque()
         let isOpen = unsafe memory.open { calls in
@@ -107,6 +111,8 @@ import CNghttp2
             )
         }
         if isInBlock { partial = reader.putAside() }
+        let page = memory.takeNewestPage()
+        if page >= 0 { streamPage = page }
         if taken == Int(NGHTTP2_ERR_BAD_CLIENT_MAGIC.rawValue) {
             goAway(.protocolError)
         } else if taken < 0 {
@@ -120,6 +126,9 @@ import CNghttp2
     func consume(stream: Int32, _ byteCount: Int) {
         _ = unsafe nghttp2_session_consume(session, stream, byteCount)
     }
+
+    /// Gives memory back that an idle session does not need: the table of its streams is empty.
+    func rest() { memory.dropIfZero(streamPage) }
 
     // MARK: Sending
 

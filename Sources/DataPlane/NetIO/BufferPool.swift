@@ -1,3 +1,5 @@
+import LinuxSystem
+
 /// Blocks of one size for bytes that must outlive an event: partial heads, blocked output.
 ///
 /// The region is reserved whole and touched as used. One thread owns a pool.
@@ -16,12 +18,20 @@
     private let free: UnsafeMutablePointer<Int32>
     private var freeCount = 0
     private var touchedCount = 0
+    /// The fewest that were free since the last trim: so many of the free ones were not needed.
+    private var idleCount = 0
+    /// Free blocks, from the first, whose pages the kernel has.
+    private var droppedCount = 0
+    /// Free blocks that keep their pages.
+    private static let warmCount = 16
+    /// Blocks that one trim drops at most.
+    private static let trimMax = 512
 
     /// Reserves room for `blockMax` blocks.
     package init(blockMax: Int) {
         precondition(blockMax > 0)
         self.blockMax = blockMax
-        unsafe region = .allocate(byteCount: blockMax * BufferPool.blockByteCount, alignment: 64)
+        unsafe region = .allocate(byteCount: blockMax * BufferPool.blockByteCount, alignment: 4_096)
         unsafe free = .allocate(capacity: blockMax)
     }
 
@@ -37,6 +47,7 @@
         if freeCount > 0 {
             freeCount -= 1
             usedCount += 1
+            if freeCount < idleCount { idleCount = freeCount }
             return Block(number: unsafe free[freeCount])
         }
         guard touchedCount < blockMax else {
@@ -54,6 +65,22 @@
         unsafe free[freeCount] = block.number
         freeCount += 1
         usedCount -= 1
+    }
+
+    /// Whether there are free blocks whose pages a trim may drop.
+    package var wantsTrim: Bool { freeCount - min(droppedCount, idleCount) > BufferPool.warmCount }
+
+    /// Gives the kernel the pages of blocks that were free all the time since the last trim, but for
+    /// a few: what a burst of requests took does not stay taken.
+    package func trim() {
+        droppedCount = min(droppedCount, idleCount)
+        let end = min(idleCount - BufferPool.warmCount, droppedCount + BufferPool.trimMax)
+        while droppedCount < end {
+            let block = Block(number: unsafe free[droppedCount])
+            unsafe PageMemory.drop(pointer(block), BufferPool.blockByteCount)
+            droppedCount += 1
+        }
+        idleCount = freeCount
     }
 
     /// Names a block of a pool; number 0 is none.

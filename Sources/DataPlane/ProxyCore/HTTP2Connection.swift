@@ -21,6 +21,8 @@ final class HTTP2Connection {
     var sweepNanoseconds: UInt64 = 0
     /// Since when a header list has been in hand; 0 for none.
     var headNanoseconds: UInt64 = 0
+    /// When an idle connection that rests is closed; 0 before it rests.
+    var idleNanoseconds: UInt64 = 0
     /// Frames received when the idle time began.
     var frameCount: UInt32 = 0
 

@@ -2,6 +2,8 @@
 extension HTTPProxy {
     /// Fields of a response, and as many of what is added to it.
     static let http2FieldMax = 520
+    /// A connection that has been idle for as long gives back what it does not need, nanoseconds.
+    static let http2RestDelay: UInt64 = 1_000_000_000
 
     /// Tells HTTP/2 from HTTP/1 by ALPN, or in cleartext by the preface (RFC 9113 section 3.4).
     ///
@@ -202,8 +204,23 @@ extension HTTPProxy {
         } else if connection.end == .announced {
             setDeadline(handle, timeouts.discard)
         } else if isNewlyIdle {
-            setDeadline(handle, idleTime(handle))
+            let idle = idleTime(handle)
+            connection.idleNanoseconds = now &+ idle
+            setDeadline(handle, min(idle, HTTPProxy.http2RestDelay))
         }
+    }
+
+    /// An idle connection gives back what it does not need.
+    ///
+    /// - Returns: whether its idle time goes on.
+    private func rests(_ handle: ConnectionHandle, _ connection: HTTP2Connection) -> Bool {
+        guard connection.idleNanoseconds > loop.nowNanoseconds, connection.end == .open else {
+            return false
+        }
+        connection.session.rest()
+        connection.streams = HTTP2StreamTable()
+        connectionTimers.set(handle.index, connection.idleNanoseconds)
+        return true
     }
 
     /// A deadline has passed: streams are looked at, an idle connection is closed.
@@ -221,6 +238,7 @@ extension HTTPProxy {
             return
         }
         if connection.streams.isEmpty {
+            if rests(handle, connection) { return }
             if connection.end == .open { counters.count(.idleTimeouts) }
             connection.end = .final
             connection.session.goAway(.noError)

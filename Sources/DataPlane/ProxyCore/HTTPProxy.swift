@@ -9,6 +9,9 @@ package final class HTTPProxy: EventHandler {
     static let receiveByteLimit = 65_536
     /// Times one connection is read in a row before others have their turn.
     static let readRoundMax = 8
+    /// Blocks that were not needed for as long as this are given back to the kernel.
+    static let trimStepMilliseconds: Int32 = 250
+    static let trimStep = UInt64(trimStepMilliseconds) * 1_000_000
     /// Runs shorter than this are gathered before sending.
     static let gatherByteLimit = 8_192
 
@@ -119,6 +122,8 @@ package final class HTTPProxy: EventHandler {
     var namedConnections: [Int32: [ConnectionHandle]] = [:]
     /// Connections of entry points with the PROXY protocol, by slot.
     var proxiedConnections: [Int32: ProxiedConnection] = [:]
+    /// When the pool is looked at next; 0 while it has nothing to give back.
+    var trimNanoseconds: UInt64 = 0
     /// Exchanges without a client.
     var shadowCount = 0
     /// No new requests on old connections: the process is about to end.
@@ -225,16 +230,26 @@ package final class HTTPProxy: EventHandler {
             if let handle = exchanges.handle(at: slot) { exchangeTimedOut(handle) }
         }
         if !waitingLines.isEmpty { serveWaiting() }
+        if pool.wantsTrim && trimNanoseconds <= loop.nowNanoseconds { trimPool() }
         finishGathering()
         accessLog.endTurn(nowNanoseconds: loop.nowNanoseconds)
         if let tracing { tracing.spans.endTurn(nowNanoseconds: loop.nowNanoseconds) }
     }
 
-    /// By the timers, by scheduled work, by log text that waits.
+    /// Gives memory back that a burst took, in steps.
+    private func trimPool() {
+        if trimNanoseconds > 0 { pool.trim() }
+        trimNanoseconds = pool.wantsTrim ? loop.nowNanoseconds &+ HTTPProxy.trimStep : 0
+    }
+
+    /// By the timers, by scheduled work, by log text that waits, by memory that is to be given back.
     public override func waitMilliseconds() -> Int32 {
         if scheduledCount > 0 { return 0 }
         let now = loop.nowNanoseconds
-        let spanWait = tracing?.spans.waitMilliseconds(nowNanoseconds: now) ?? -1
+        let spanWait = EventHandler.sooner(
+            tracing?.spans.waitMilliseconds(nowNanoseconds: now) ?? -1,
+            pool.wantsTrim ? HTTPProxy.trimStepMilliseconds : -1
+        )
         return EventHandler.sooner(
             accessLog.waitMilliseconds(nowNanoseconds: now),
             EventHandler.sooner(

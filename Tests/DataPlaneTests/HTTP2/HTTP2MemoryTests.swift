@@ -66,6 +66,27 @@ import Testing
         #expect(unsafe memory.take(90) == first)
     }
 
+    @Test func aPageIsGivenBackWhileItHoldsNothingAndKeepsWhatItHolds() throws {
+        let memory = HTTP2Memory()
+        #expect(memory.takeNewestPage() == -1)
+        let page = unsafe try #require(memory.takeZeroed(256, 16))
+        let number = memory.takeNewestPage()
+        #expect(number == 0 && memory.takeNewestPage() == -1)
+        unsafe page.storeBytes(of: 5, toByteOffset: 4_088, as: UInt64.self)
+        memory.dropIfZero(number)
+        #expect(unsafe page.load(fromByteOffset: 4_088, as: UInt64.self) == 5)
+        unsafe page.storeBytes(of: 0, toByteOffset: 4_088, as: UInt64.self)
+        memory.dropIfZero(number)
+        #expect(unsafe page.load(fromByteOffset: 4_088, as: UInt64.self) == 0)
+        unsafe page.storeBytes(of: 6, toByteOffset: 8, as: UInt64.self)
+        let larger = unsafe try #require(memory.resize(page, 8_192))
+        #expect(unsafe larger.load(fromByteOffset: 8, as: UInt64.self) == 6)
+        let again = unsafe try #require(memory.takeZeroed(256, 16))
+        #expect(unsafe again == page && again.load(fromByteOffset: 8, as: UInt64.self) == 0)
+        unsafe memory.give(again)
+        unsafe memory.give(larger)
+    }
+
     @Test func sessionsShareTheRegionForFramesAndNothingElse() throws {
         let memory = HTTP2Memory()
         var regions: [UnsafeMutableRawPointer?] = unsafe []
