@@ -126,6 +126,8 @@ package enum TLSProgress: Equatable {
             let count = unsafe SSL_read(pointer, base + produced, room)
             guard count > 0 else { return outcome(count, produced: produced) }
             produced += Int(count)
+            // Another call would find nothing, and take and give back a record's buffer to do so.
+            guard unsafe transport.hasInput || SSL_has_pending(pointer) == 1 else { break }
         }
         return .plaintext(produced)
     }
