@@ -4,13 +4,16 @@ import Testing
 
 /// Every line of the access log is one object, whatever clients send.
 @Suite struct AccessLogTests {
-    private func lines(_ requests: [String]) throws -> (lines: [Substring], dropped: UInt64) {
+    private func lines(
+        _ requests: [String],
+        answer: String = "HTTP/1.1 204 No Content\r\n\r\n"
+    ) throws -> (lines: [Substring], dropped: UInt64) {
         let path = "/tmp/martlet-access-log-\(UInt64.random(in: 0...UInt64.max))"
         let writer = try LogWriter(path: path, workerCount: 1)
         let rig = try ProxyRig(log: writer.rings[0])
         for request in requests {
             _ = rig.connect(sending: request)
-            rig.answer("HTTP/1.1 204 No Content\r\n\r\n")
+            rig.answer(answer)
         }
         rig.network.advance(nanoseconds: 1_000_000_000)
         rig.settle()
@@ -49,6 +52,24 @@ import Testing
         #expect(lines.count == requests.count)
         for line in lines { #expect(isOneObject(line), "\(line.prefix(200))") }
         #expect(lines.filter { $0.contains("\"path\":\"/plain\"") }.count == 20)
+    }
+
+    @Test func linesOfTheUsualKindSayNoLessThanOthers() throws {
+        let requests = ["GET /a HTTP/1.1\r\nhost: h\r\n\r\n", "POST /a HTTP/1.1\r\nhost: h\r\n"]
+        let answer = "HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\nhello, world"
+        let (usual, _) = try lines([requests[0]], answer: answer)
+        let (other, _) = try lines([requests[1] + "content-length: 3\r\n\r\nabc"], answer: answer)
+        for (line, method, received) in [(usual, "GET", 0), (other, "POST", 3)] {
+            let text = try #require(line.first)
+            #expect(
+                text.contains(
+                    "Z\",\"method\":\"\(method)\",\"path\":\"/a\",\"protocol\":\"HTTP/1.1\","
+                        + "\"response_code\":200,\"response_flags\":\"-\","
+                        + "\"bytes_received\":\(received),\"bytes_sent\":12,\"duration\":0,"
+                ),
+                "\(text)"
+            )
+        }
     }
 
     @Test func aLineSaysWhatWasAskedAndAnswered() throws {

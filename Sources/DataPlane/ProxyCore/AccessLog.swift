@@ -104,16 +104,16 @@ final class AccessLog {
     func append(time nanoseconds: UInt64) {
         var line = LineCursor(text)
         write(time: nanoseconds, to: &line)
+        line.write(byte: UInt8(ascii: "Z"))
         line.finish(text)
     }
 
-    /// The same, to a line.
+    /// The same, to a line, but for the Z behind it.
     @inline(__always)
     func write(time nanoseconds: UInt64, to line: inout LineCursor) {
         if nanoseconds &- stampNanoseconds >= 1_000_000_000 { render(nanoseconds) }
         line.write(words: stamp, byteCount: 20)
         line.write(thousandths: (nanoseconds &- stampNanoseconds) / 1_000_000)
-        line.write(byte: UInt8(ascii: "Z"))
     }
 
     @inline(never)

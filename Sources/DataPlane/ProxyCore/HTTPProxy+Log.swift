@@ -9,9 +9,13 @@ extension HTTPProxy {
         var line = LineCursor(log.text)
         line.write("{\"start_time\":\"")
         log.write(time: log.wallNanoseconds(it.value.startNanoseconds, loop), to: &line)
-        line.write("\",\"method\":\"")
-        log.write(token: bytes, it.value.head.methodRange, to: &line)
-        line.write("\",\"path\":\"")
+        if it.value.head.method == .get {
+            line.write("Z\",\"method\":\"GET\",\"path\":\"")
+        } else {
+            line.write("Z\",\"method\":\"")
+            log.write(token: bytes, it.value.head.methodRange, to: &line)
+            line.write("\",\"path\":\"")
+        }
         log.write(escaped: bytes, it.value.head.pathRange, to: &line)
         writeOutcome(it, to: &line)
         line.write(",\"duration\":")
@@ -44,6 +48,21 @@ extension HTTPProxy {
     /// From the path's end to the bytes sent.
     @inline(__always)
     private func writeOutcome(_ it: Place<Exchange>, to line: inout LineCursor) {
+        let isPlain =
+            it.value.status == 200 && it.value.responseFlags.isEmpty
+            && it.value.bytesReceived == 0 && !it.value.head.isHTTP2
+            && it.value.head.minorVersion == 1
+        if isPlain {
+            line.write("\",\"protocol\":\"HTTP/1.1\",\"response_code\":200")
+            line.write(",\"response_flags\":\"-\",\"bytes_received\":0,\"bytes_sent\":")
+        } else {
+            writeUnusualOutcome(it, to: &line)
+        }
+        line.write(decimal: it.value.bytesSent)
+    }
+
+    @inline(__always)
+    private func writeUnusualOutcome(_ it: Place<Exchange>, to line: inout LineCursor) {
         if it.value.head.isHTTP2 {
             line.write("\",\"protocol\":\"HTTP/2\",\"response_code\":")
         } else if it.value.head.minorVersion == 0 {
@@ -65,7 +84,6 @@ extension HTTPProxy {
         }
         line.write(decimal: it.value.bytesReceived)
         line.write(",\"bytes_sent\":")
-        line.write(decimal: it.value.bytesSent)
     }
 
     /// The endpoint's time and address, and the name of the route's name.
