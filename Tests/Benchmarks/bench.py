@@ -211,13 +211,14 @@ def held_bytes(name, kind, pump):
         # connections are counted.
         pump.run(proxy.front, "/1k/page", 64, "keep", "requests", 30000)
         measure(proxy, pump, Scenario("", WARMING[kind]), 0.3)
+        # Idle is what has been so for a moment.
+        time.sleep(2)
         before = proxy.anonymous_bytes()
         if kind == "plain":
             pump.hold(proxy.front, "/1k/page", IDLE_CONNECTIONS)
         else:
             port = proxy.tls if kind == "tls" else proxy.h2c
             held = loads.Held(port, IDLE_CONNECTIONS, kind == "tls", kind == "http2")
-        # Idle is what has been so for a moment.
         time.sleep(2)
         grown = proxy.anonymous_bytes() - before
         if kind == "plain":
