@@ -1,6 +1,7 @@
 import DataPlane
 import Testing
 
+/// Blocks and their memory, which `PageMemory` gives back to the kernel.
 @Suite struct BufferPoolTests {
     private func write(_ byte: UInt8, _ pool: BufferPool, _ block: BufferPool.Block) {
         var bytes = pool.mutableBytes(block, 0, 8)

@@ -251,33 +251,6 @@ extension HTTPProxy {
         return false
     }
 
-    /// Lets policies and filters have a response that begins.
-    ///
-    /// - Returns: whether it goes on to the client from here.
-    @inline(never)
-    private func beginPolicedResponse(
-        _ handle: ConnectionHandle,
-        _ exchange: ExchangeHandle,
-        _ head: HTTP1ResponseHead,
-        _ bytes: RawSpan,
-        at start: Int
-    ) -> Bool {
-        if !exchanges[exchange].flags.isDisjoint(with: [.ruled, .hedge]) {
-            guard !exchanges[exchange].flags.contains(.hedge) else {
-                adoptHedge(handle, exchange, head, bytes, at: start)
-                return false
-            }
-            if head.status == 425, annexes[exchanges[exchange].annex].isEarly {
-                askAgain(exchange)
-                return false
-            }
-            guard admitsResponse(handle, exchange, head, bytes) else { return false }
-        }
-        guard exchanges[exchange].flags.contains(.filtersResponse) else { return true }
-        filterResponse(handle, exchange, head, bytes)
-        return false
-    }
-
     /// Sends a response's head on where it stands, with the body that follows it.
     ///
     /// - Returns: `false` when it must be written.
