@@ -67,10 +67,12 @@ extension HTTPProxy {
         _ probe: RequestProbe,
         _ finding: inout RequestFinding
     ) {
-        var head = RequestHead()
-        head.authorityOffset = Int32(parsed.authorityOffset)
-        head.authorityLength = Int32(parsed.authorityLength)
-        let host = view.host(entry: probe.entry, text.bytes(), head)
+        let host = view.findHost(
+            probe.entry,
+            text.bytes(),
+            parsed.authorityOffset,
+            parsed.authorityLength
+        )
         guard host >= 0 else { return }
         finding.listener = view.hosts[Int(host)].listener
         let given = RequestPath(text.bytes(), parsed.pathOffset, parsed.pathLength)

@@ -212,9 +212,6 @@ package enum TLSProgress: Equatable {
         return Array(parts.joined(separator: ";").utf8)
     }
 
-    /// The peer has ended its direction in order; what it had sent before may just have come.
-    private(set) var hasEnded = false
-
     private func outcome(_ result: Int32, produced: Int) -> TLSProgress {
         switch unsafe SSL_get_error(pointer, result) {
         case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE: return .plaintext(produced)
