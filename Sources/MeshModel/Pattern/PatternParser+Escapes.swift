@@ -141,8 +141,8 @@ extension PatternParser {
             isFirst = false
             if take("[:") {
                 set = set.union(try posix())
-            } else if let class_ = try bracketShorthand() {
-                set = set.union(class_)
+            } else if let members = try bracketShorthand() {
+                set = set.union(members)
             } else {
                 set = set.union(try bracketRange())
             }

@@ -118,7 +118,7 @@ import Testing
         }
     }
 
-    @Test func HTTP2StreamsAreSharedByOneClientAlone() throws {
+    @Test func streamsAreSharedByOneClientAlone() throws {
         let rig = try rig(1) { $0.version = .http2 }
         let first = rig.connect(sending: EngineRig.get)
         _ = rig.connect(sending: EngineRig.get)
@@ -131,7 +131,7 @@ import Testing
         rig.settle()
     }
 
-    @Test func CONNECTBeginsByTheHeaderAsWell() throws {
+    @Test func aTunnelBeginsByTheHeaderAsWell() throws {
         let rig = try EngineRig()
         var settings = BackendSettings()
         settings.proxyProtocolVersion = 1

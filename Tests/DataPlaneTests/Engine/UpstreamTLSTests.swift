@@ -33,7 +33,7 @@ import Testing
         #expect(rig.proxy.counters[.upstreamTLSHandshakes] == 1)
     }
 
-    @Test func HTTP1IsSpokenWhereThatIsAskedForAndTheConnectionIsKept() throws {
+    @Test func theOlderVersionIsSpokenWhereThatIsAskedForAndTheConnectionIsKept() throws {
         let rig = try rig("first.example") { $0.version = .http1 }
         let head = "POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 3\r\n\r\nabc"
         let client = rig.connect(sending: head)

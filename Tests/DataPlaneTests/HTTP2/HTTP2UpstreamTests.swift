@@ -87,7 +87,7 @@ import Testing
         #expect(rig.upstreams[0].count == 1 && endpoint.frames(3).isEmpty)
     }
 
-    @Test func HTTP2ClientsHaveTrailersBothWays() throws {
+    @Test func clientsOfHTTP2HaveTrailersBothWays() throws {
         let rig = try rig()
         let client = HTTP2Client(rig)
         client.post(1, [("te", "trailers")])

@@ -55,7 +55,8 @@ import Testing
         """
 
     /// - Parameter tls: more of the policy, then more objects.
-    private static func policy(_ check: String, _ tls: (policy: String, objects: String)) -> String {
+    private static func policy(_ check: String, _ tls: (policy: String, objects: String)) -> String
+    {
         """
         apiVersion: martlet.mesh/v1alpha1
         kind: BackendPolicy
