@@ -16,8 +16,6 @@ import time
 import proxies
 
 INSTRUCTION_CEILING = 5000
-# Two workers do the same for a request as one; fewer events a turn cost a little.
-TWO_WORKERS_CEILING = 1.01
 HTTP2_ALLOCATION_CEILING = 2
 IDLE_CONNECTIONS = 6000
 IDLE_BYTE_CEILING = 512
@@ -113,13 +111,6 @@ def check_instructions(pump):
     return count <= INSTRUCTION_CEILING, text
 
 
-def check_two_workers(pump):
-    one = proxies.instructions_per_request("martlet", pump, connections=32)
-    two = proxies.instructions_per_request("martlet", pump, connections=32, workers=2)
-    text = f"instructions with two workers: {two / one:.3f} of one's, at most {TWO_WORKERS_CEILING}"
-    return two <= one * TWO_WORKERS_CEILING, text
-
-
 def expect_answers(result, count):
     if result["failed"] or result["completed"] < count:
         raise RuntimeError(f"expected {count} answers, got {result}")
@@ -137,7 +128,6 @@ def main():
             lambda: check_http2_allocations(pump, counter, directory),
             lambda: check_idle_memory(pump),
             lambda: check_instructions(pump),
-            lambda: check_two_workers(pump),
         ]
         for check in checks:
             holds, text = check()

@@ -1,4 +1,5 @@
 import DataPlane
+import LinuxSystem
 import Testing
 
 /// Blocks and their memory, which `PageMemory` gives back to the kernel.
@@ -32,6 +33,18 @@ import Testing
             #expect(first(pool, block) == 7)
         }
         #expect(first(pool, kept) == 100)
+    }
+
+    @Test func pagesThatTheKernelHasReadAsZerosAndTakeWhatIsWrittenAgain() {
+        let byteCount = PageMemory.pageByteCount
+        let pages = UnsafeMutableRawPointer.allocate(byteCount: byteCount * 2, alignment: byteCount)
+        defer { unsafe pages.deallocate() }
+        unsafe pages.initializeMemory(as: UInt8.self, repeating: 3, count: byteCount * 2)
+        unsafe PageMemory.drop(pages, byteCount)
+        #expect(unsafe pages.load(fromByteOffset: byteCount - 1, as: UInt8.self) == 0)
+        #expect(unsafe pages.load(fromByteOffset: byteCount, as: UInt8.self) == 3)
+        unsafe pages.storeBytes(of: 4, as: UInt8.self)
+        #expect(unsafe pages.load(as: UInt8.self) == 4)
     }
 
     @Test func blocksThatAreNeededFromTimeToTimeKeepTheirPages() throws {
