@@ -40,6 +40,18 @@ package struct EndpointRow: BitwiseCopyable, Sendable {
     /// Makes a row of zero.
     package init() {}
 
+    /// Counts a try that ended, of an owner of the slot; another one's counts are left behind.
+    @inline(__always)
+    mutating func count(_ owner: UInt32, isError: Bool, _ time: UInt64) {
+        if generation != owner {
+            self = EndpointRow()
+            generation = owner
+        }
+        errorCount &+= isError ? 1 : 0
+        requestCount &+= 1
+        nanoseconds &+= time
+    }
+
     /// Adds another worker's row.
     package mutating func add(_ other: EndpointRow) {
         activeCount &+= other.activeCount
@@ -69,14 +81,11 @@ package final class EndpointTraffic {
     /// Counts a try that ended; a slot that has another owner begins anew.
     @inline(__always)
     func count(_ slot: Int32, _ generation: UInt32, status: UInt16, _ nanoseconds: UInt64) {
-        let row = row(slot)
-        if rows[row].generation != generation && slot < rowMax - 1 {
-            rows[row] = EndpointRow()
-            rows[row].generation = generation
-        }
-        if status >= 500 || status == 0 { rows[row].errorCount &+= 1 }
-        rows[row].requestCount &+= 1
-        rows[row].nanoseconds &+= nanoseconds
+        rows[row(slot)].count(
+            slot < rowMax - 1 ? generation : 0,
+            isError: status >= 500 || status == 0,
+            nanoseconds
+        )
     }
 
     /// Counts a connection that was made.
@@ -101,12 +110,12 @@ package final class EndpointTraffic {
 extension HTTPProxy {
     /// A try has ended, with the status of the response it had.
     @inline(__always)
-    func countTry(_ exchange: ExchangeHandle, _ upstream: ConnectionHandle) {
+    func countTry(_ exchange: Place<Exchange>, _ upstream: Place<Connection>) {
         endpointTraffic.count(
-            connections[upstream].endpoint,
-            connections[upstream].endpointGeneration,
-            status: exchanges[exchange].status,
-            loop.nowNanoseconds &- exchanges[exchange].upstreamStartNanoseconds
+            upstream.value.endpoint,
+            upstream.value.endpointGeneration,
+            status: exchange.value.status,
+            loop.nowNanoseconds &- exchange.value.upstreamStartNanoseconds
         )
     }
 

@@ -266,7 +266,7 @@ extension HTTPProxy {
         }
         let rows = detachAll(handle, streams)
         for row in rows {
-            countTry(row.exchange, handle)
+            countTry(exchanges.place(row.exchange), connections.place(handle))
             if exchanges[row.exchange].flags.contains(.tracked) {
                 endpointFailed(row.exchange, handle)
             }

@@ -114,7 +114,7 @@ extension HTTPProxy {
         if endpoints.isOwned(slot, by: server.value.endpointGeneration) {
             endpoints[slot].activeCount &-= 1
         }
-        if isTry { countTry(exchange, upstream) }
+        if isTry { countTry(it, server) }
         if it.value.flags.contains(.tracked) { trackUnbound(exchange) }
         return isStream ? nil : upstream
     }
