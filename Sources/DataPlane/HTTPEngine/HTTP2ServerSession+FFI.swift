@@ -65,8 +65,6 @@ import CNghttp2
         }
         unsafe HTTP2Callbacks.install(callbacks)
         unsafe nghttp2_option_set_no_auto_window_update(option, 1)
-        // They would be kept for a tree of priorities, which RFC 9113 has given up.
-        unsafe nghttp2_option_set_no_closed_streams(option, 1)
         unsafe nghttp2_option_set_max_send_header_block_length(option, 131_072)
         let user = unsafe Unmanaged.passUnretained(self).toOpaque()
         let isOpen = unsafe memory.open { calls in
